@@ -1,0 +1,99 @@
+# netwatch: see README.md. Every source in the folders below is built; none is listed here.
+#
+#   make                    both programs, in build/ (SAN=1: with ASan and UBSan, in build/san/)
+#   sudo make run           install what is missing, build, start, and show live events
+#   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
+#   sudo make bench         ratios against none and against other tools, about two minutes
+#   make format             rewrite with clang-format; make check-format: fail on a difference
+#   make install            DESTDIR= PREFIX=/usr/local
+#   V=1 shows commands
+
+CC       ?= gcc
+CLANG    ?= clang
+BPFTOOL  ?= /usr/sbin/bpftool
+PYTHON   ?= /usr/bin/python3
+PREFIX   ?= /usr/local
+B        := build$(if $(SAN),/san)
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
+
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes
+comma    := ,
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
+
+LIBS_client    := -levent_core -lprotobuf-c
+LIBS_collector := -lbpf -lcap $(LIBS_client)
+INC_common     := -Icommon -isystem $(B)/proto
+INC_client     := -Iclient $(INC_common)
+INC_collector  := -Icollector -Ibpf -isystem $(B)/bpf $(INC_common)
+INC_tests      := -Itests/unit -Iclient $(INC_collector)
+
+objs       = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c $(1)/*/*.c))
+PROTO     := $(B)/proto/netwatch.pb-c.h
+PROTO_OBJ := $(B)/proto/netwatch.pb-c.o $(B)/proto/google/protobuf/timestamp.pb-c.o
+SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
+UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
+FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench,$(d)/*.[ch]))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all test unit run bench format check-format install clean
+
+all: $(B)/netwatch-collector $(B)/netwatch
+
+$(B)/netwatch-collector: $(call objs,collector) $(B)/common.a
+	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_collector)
+$(B)/netwatch: $(call objs,client) $(B)/common.a
+	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_client)
+
+# Programs without their main, so that unit tests can link any part of them.
+$(B)/common.a: $(call objs,common) $(PROTO_OBJ)
+$(B)/client.a: $(filter-out %/main.o,$(call objs,client))
+$(B)/collector.a: $(filter-out %/main.o,$(call objs,collector))
+$(B)/%.a:
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
+$(call objs,collector): | $(SKELETONS)
+$(call objs,common) $(call objs,client) $(call objs,collector): | $(PROTO)
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) $(INC_$(firstword $(subst /, ,$*))) -c -o $@ $<
+$(B)/proto/%.o: $(PROTO)
+	$(call say,CC,$@)$(CC) -std=gnu11 $(SANFLAGS) $(CFLAGS) -I$(B)/proto -c -o $@ $(B)/proto/$*.c
+$(PROTO): proto/netwatch.proto
+	@mkdir -p $(@D)
+	$(call say,PROTOC,$<)protoc-c -Iproto -I/usr/include --c_out=$(@D) $< google/protobuf/timestamp.proto
+
+$(B)/bpf/%.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -MMD -MP -Ibpf -c -o $@ $<
+$(B)/bpf/%.skel.h: $(B)/bpf/%.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen object $(B)/bpf/$*.linked.o $< && \
+		$(BPFTOOL) gen skeleton $(B)/bpf/$*.linked.o name $*_bpf > $@
+
+$(B)/tests/%: tests/unit/%.c $(B)/collector.a $(B)/client.a $(B)/common.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_collector)
+
+unit: $(if $(T),$(filter %/test_$(T),$(UNIT)),$(UNIT))
+	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
+
+test run bench:
+	$(Q)B=$(B) T='$(T)' SAN='$(SAN)' PYTHON=$(PYTHON) ARGS='$(subst ','\'',$(ARGS))' sh tests/$@.sh
+
+format:
+	clang-format -i $(FORMATTED)
+check-format:
+	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+compile_commands.json:
+	bear -- $(MAKE) -B all unit T=-
+
+install: all
+	install -D -m 755 $(B)/netwatch $(DESTDIR)$(PREFIX)/bin/netwatch
+	install -D -m 755 $(B)/netwatch-collector $(DESTDIR)$(PREFIX)/sbin/netwatch-collector
+clean:
+	rm -rf build compile_commands.json
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

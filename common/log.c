@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "escape.h"
+#include "log.h"
+
+static const char *program = "netwatch";
+static enum log_level max_level = LOG_LEVEL_INFO;
+
+static const char *const names[] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+void log_init(const char *name, enum log_level level)
+{
+	program = name;
+	max_level = level;
+}
+
+int log_level_parse(const char *name, enum log_level *level)
+{
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(name, names[i])) {
+			*level = (enum log_level)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static void log_va(enum log_level level, const char *format, va_list args)
+{
+	char text[1024], line[ESCAPE_MAX * sizeof(text)];
+	int saved = errno;
+
+	if (level > max_level)
+		return;
+	vsnprintf(text, sizeof(text), format, args);
+	escape_terminal(line, sizeof(line), text, strlen(text));
+	dprintf(STDERR_FILENO, "%s: %s\n", program, line);
+	errno = saved;
+}
+
+#define DEFINE_LOG(name, level)              \
+	void name(const char *format, ...)   \
+	{                                    \
+		va_list args;                \
+                                             \
+		va_start(args, format);      \
+		log_va(level, format, args); \
+		va_end(args);                \
+	}
+
+DEFINE_LOG(log_error, LOG_LEVEL_ERROR)
+DEFINE_LOG(log_warn, LOG_LEVEL_WARN)
+DEFINE_LOG(log_info, LOG_LEVEL_INFO)
+DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG)

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sock.h"
+
+#define BACKLOG 128 /* clients that wait for accept; more are refused by the kernel */
+
+static int address(struct sockaddr_un *sun, const char *path)
+{
+	size_t length = strlen(path);
+
+	if (!length || length >= sizeof(sun->sun_path))
+		return -ENAMETOOLONG;
+	memset(sun, 0, sizeof(*sun));
+	sun->sun_family = AF_UNIX;
+	memcpy(sun->sun_path, path, length + 1);
+	return 0;
+}
+
+int sock_connect(const char *path)
+{
+	struct sockaddr_un sun;
+	int fd, err = address(&sun, path);
+
+	if (err)
+		return err;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+/* Two that start together must not unlink each other's socket. Returns the lock's fd. */
+static int lock_path(const char *path)
+{
+	char name[sizeof(((struct sock_listener *)NULL)->path) + sizeof(".lock")];
+	int fd, err;
+
+	snprintf(name, sizeof(name), "%s.lock", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	err = errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
+	close(fd);
+	return err;
+}
+
+/* Makes room at path: 0 when it is free. */
+static int remove_stale(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	fd = sock_connect(path);
+	if (fd >= 0) {
+		close(fd);
+		return -EADDRINUSE;
+	}
+	if (fd != -ECONNREFUSED)
+		return fd;
+	return unlink(path) ? -errno : 0;
+}
+
+int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, gid_t group)
+{
+	struct sockaddr_un sun;
+	int fd = -1, lock, err;
+	struct stat st;
+	mode_t umask_was;
+
+	err = address(&sun, path);
+	if (err)
+		return err;
+	lock = lock_path(path);
+	if (lock < 0)
+		return lock;
+	err = remove_stale(path);
+	if (err)
+		goto out;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		err = -errno;
+		goto out;
+	}
+	umask_was = umask(0777 & ~mode);
+	err = bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ? -errno : 0;
+	umask(umask_was);
+	if (err)
+		goto out;
+	if ((group != (gid_t)-1 && lchown(path, (uid_t)-1, group)) || lstat(path, &st) ||
+	    listen(fd, BACKLOG)) {
+		err = -errno;
+		unlink(path);
+		goto out;
+	}
+	listener->fd = fd;
+	listener->lock = lock;
+	memcpy(listener->path, sun.sun_path, sizeof(listener->path));
+	listener->device = st.st_dev;
+	listener->inode = st.st_ino;
+	return 0;
+out:
+	if (fd >= 0)
+		close(fd);
+	close(lock);
+	return err;
+}
+
+void sock_close(struct sock_listener *listener)
+{
+	struct stat st;
+
+	if (listener->fd < 0)
+		return;
+	if (!lstat(listener->path, &st) && st.st_dev == listener->device &&
+	    st.st_ino == listener->inode)
+		unlink(listener->path);
+	close(listener->fd);
+	close(listener->lock);
+	listener->fd = -1;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The UNIX stream socket between collector and clients. */
+#ifndef NETWATCH_SOCK_H
+#define NETWATCH_SOCK_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define SOCK_DEFAULT_PATH "/run/netwatch.sock"
+
+/* The listening end, as sock_listen made it. */
+struct sock_listener {
+	int fd;	  /* non-blocking; -1 when closed */
+	int lock; /* held as long as the program lives */
+	char path[108];
+	dev_t device; /* of the socket file, so that only ours is removed */
+	ino_t inode;
+};
+
+/*
+ * Binds path with mode (permissions from the first moment on) and, unless group is
+ * (gid_t)-1, with that group. A socket that nobody serves is replaced. 0, or -EADDRINUSE:
+ * somebody serves it, -EEXIST: path is there and no socket, -ENAMETOOLONG, -errno.
+ */
+int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, gid_t group);
+
+/* Closes, and removes the file if it is still ours and we may. */
+void sock_close(struct sock_listener *listener);
+
+/* A connected, blocking socket, close-on-exec; or -errno (-ENAMETOOLONG). */
+int sock_connect(const char *path);
+
+#endif
