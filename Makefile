@@ -28,7 +28,7 @@ LIBS_collector := -lbpf -lcap $(LIBS_client)
 INC_common     := -Icommon -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
 INC_collector  := -Icollector -Ibpf -isystem $(B)/bpf $(INC_common)
-INC_tests      := -Itests/unit -Iclient $(INC_collector)
+INC_tests      := -I. -Ibpf $(INC_common)
 
 objs       = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c $(1)/*/*.c))
 PROTO     := $(B)/proto/netwatch.pb-c.h
@@ -68,14 +68,20 @@ $(PROTO): proto/netwatch.proto
 
 $(B)/bpf/%.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
-	$(call say,BPF,$@)$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -MMD -MP -Ibpf -c -o $@ $<
+	$(call say,BPF,$@)$(CLANG) -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Wno-unused-parameter -MMD -MP -Ibpf -c -o $@ $<
 $(B)/bpf/%.skel.h: $(B)/bpf/%.o
 	$(call say,SKEL,$@)$(BPFTOOL) gen object $(B)/bpf/$*.linked.o $< && \
 		$(BPFTOOL) gen skeleton $(B)/bpf/$*.linked.o name $*_bpf > $@
 
-$(B)/tests/%: tests/unit/%.c $(B)/collector.a $(B)/client.a $(B)/common.a
+$(B)/tests/test_client_%: tests/unit/test_client_%.c $(B)/client.a $(B)/common.a
+	@mkdir -p $(@D)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_client)
+$(B)/tests/test_%: tests/unit/test_%.c $(B)/collector.a $(B)/common.a
 	@mkdir -p $(@D)
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_collector)
+
+$(B)/tests/bench/traffic: $(call objs,tests/bench)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
 
 unit: $(if $(T),$(filter %/test_$(T),$(UNIT)),$(UNIT))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The filter tables: written by the collector, read by every program. A slot is one
+ * distinct filter; a mask or word has one bit per slot. A socket's mask is the AND over
+ * all dimensions of the slots that accept its value (bit-vector classification, Lakshman
+ * and Stiliadis, SIGCOMM 1998).
+ *
+ * All tables have two sides. Programs read the side in the lowest bit of nw_shared.key;
+ * the collector writes the other one and publishes it by one store of the key.
+ */
+#ifndef NETWATCH_CLASSIFY_H
+#define NETWATCH_CLASSIFY_H
+
+#define NW_SLOTS	 64
+#define NW_LOSS_STRIPES	 16 /* counters are spread over CPUs; a collision is harmless */
+#define NW_PARK_SHIFT	 28 /* parked events are counted per 2^28 ns (268 ms) */
+#define NW_PARK_COUNTERS 8
+
+/* What a slot may want: an event's receivers are `socket mask & want word`. */
+enum nw_want { NW_WANT_CONN, NW_WANT_CONN_CLOSE, NW_WANTS };
+
+/* Dimensions whose values are looked up in the map `values`. */
+enum nw_dimension { NW_UID, NW_PID, NW_COMM, NW_NETNS, NW_CGROUP, NW_DIMENSIONS };
+
+/* Bits of nw_side.used: what no slot names is not looked up. */
+#define NW_USED_PORTS	 (1ULL << NW_DIMENSIONS)
+#define NW_USED_PREFIXES (1ULL << (NW_DIMENSIONS + 1))
+
+/* For ports and prefixes: slots that accept this value on one end or on either. */
+struct nw_ends {
+	__u64 local;
+	__u64 remote;
+	__u64 either;
+};
+
+/* Map `ports`, an array of two sides of 65536. Its words are joined with nw_side.ports. */
+#define NW_PORTS 65536
+
+/* Map `prefixes`, a longest-prefix trie whose entries hold the union of shorter ones. */
+struct nw_prefix {
+	__u32 length; /* 32 + bits of the address */
+	__u8 side;
+	__u8 family; /* 4 or 6 */
+	__u8 reserved[2];
+	__u8 address[16];
+};
+
+/* Map `values`, a hash: slots that accept this value; of NW_CGROUP also those that refuse it. */
+struct nw_value {
+	__u8 side;
+	__u8 dimension; /* enum nw_dimension */
+	__u8 reserved[6];
+	__u8 value[16]; /* little words first; a name is padded with zeros */
+};
+
+struct nw_words {
+	__u64 any;
+	__u64 none; /* NW_CGROUP only: slots that refuse it and its descendants */
+};
+
+struct nw_side {
+	__u64 used;
+	__u64 family[2];	      /* IPv4, IPv6 */
+	__u64 role[3];		      /* by enum nw_role */
+	struct nw_ends ports;	      /* slots that do not name a port there */
+	struct nw_ends prefixes;      /* when no prefix of the table covers the address */
+	__u64 other[NW_DIMENSIONS];   /* when the value is not in the table */
+	__u64 unknown[NW_DIMENSIONS]; /* when the value is not known: pid and comm */
+};
+
+/* A global variable in a section of its own, mapped by the collector. */
+struct nw_shared {
+	/* read at every event */
+	__u64 key; /* random, lowest bit: side in use */
+	__u64 want[NW_WANTS];
+	struct nw_side side[2];
+	__u32 session; /* counts up when programs are attached anew */
+	__u32 walk;    /* counts up with each walk */
+
+	/* written by both sides */
+	__u32 armed __attribute__((aligned(64))); /* the collector sleeps: wake it */
+	__u32 reserved;
+	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
+	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
+	__u64 no_storage; /* sockets classified without a cache */
+	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
+};
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The one mechanism of the kernel side: which slots want an event of this socket, and a
+ * record for them or an exact count of the loss. Every object includes it; its maps are
+ * shared by name.
+ */
+#ifndef NETWATCH_BPF_H
+#define NETWATCH_BPF_H
+
+#include "kernel.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#include "record.h"
+#include "classify.h"
+
+#define READ(x)	    (*(volatile typeof(x) *)&(x))
+#define WRITE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+
+/* A socket's storage. mask is valid only while check says so: see nw_mask. */
+struct nw_socket {
+	__u64 mask;
+	__u64 check;
+	__u64 born_ns;	      /* SYN or LISTEN; 0: before we looked */
+	__u64 established_ns; /* a server's parked ESTABLISHED */
+	__u32 pid;
+	__u32 generation; /* of the owner: counts up when a filter's answer may change */
+	__u32 parked;	  /* see nw_park in socket.bpf.c; 0: nothing waits */
+	__u32 handshake_us;
+	__u32 walk;    /* the last walk that reported it */
+	__u32 session; /* of nw_shared, in which the rest was written */
+	__u8 owner;    /* enum nw_owner */
+	__u8 role;     /* enum nw_role */
+	__u8 reserved[6];
+	char comm[NW_COMM_SIZE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct nw_socket);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2 * NW_PORTS);
+	__type(key, __u32);
+	__type(value, struct nw_ends);
+} ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct nw_prefix);
+	__type(value, struct nw_ends);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct nw_value);
+	__type(value, struct nw_words);
+} values SEC(".maps");
+
+struct nw_shared shared SEC(".data.shared");
+
+static __always_inline struct sock *nw_sk(struct tcp_sock *tp)
+{
+	return &tp->inet_conn.icsk_inet.sk;
+}
+
+/*
+ * The full TCP socket behind sk, or NULL. bpf_skc_to_tcp_sock alone looks only at the
+ * protocol, and raw sockets with IPPROTO_TCP would pass (before Linux 7).
+ */
+static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
+{
+	if (sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+		return NULL;
+	return bpf_skc_to_tcp_sock(sk);
+}
+
+/*
+ * The socket's storage. While no program was attached its owner may have changed, or it was
+ * cloned from a listener unnoticed: what an older session stored is forgotten.
+ */
+static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 flags)
+{
+	struct nw_socket *w = bpf_sk_storage_get(&sockets, tp, 0, flags);
+
+	if (w && w->session != shared.session) {
+		w->owner = NW_OWNER_UNKNOWN;
+		w->role = NW_ROLE_UNKNOWN;
+		w->born_ns = 0;
+		w->parked = 0;
+		w->session = shared.session;
+		WRITE(w->generation, w->generation + 1);
+	}
+	return w;
+}
+
+/* At CLOSE the kernel has put back the port of a socket that did not bind it. */
+static __always_inline __u16 nw_lport(struct tcp_sock *tp)
+{
+	__u16 port = nw_sk(tp)->__sk_common.skc_num;
+
+	return port ?: bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+}
+
+static __always_inline bool nw_is_mapped(const struct in6_addr *a)
+{
+	return !a->in6_u.u6_addr32[0] && !a->in6_u.u6_addr32[1] &&
+	       a->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+}
+
+/* Both addresses as in nw_connection; returns the family. */
+static __always_inline __u8 nw_addresses(struct sock *sk, __u32 local[4], __u32 remote[4])
+{
+	struct in6_addr *l = &sk->__sk_common.skc_v6_rcv_saddr;
+	struct in6_addr *r = &sk->__sk_common.skc_v6_daddr;
+
+	if (sk->__sk_common.skc_family != AF_INET6 || nw_is_mapped(l) || nw_is_mapped(r)) {
+		local[0] = sk->__sk_common.skc_rcv_saddr;
+		remote[0] = sk->__sk_common.skc_daddr;
+		local[1] = local[2] = local[3] = 0;
+		remote[1] = remote[2] = remote[3] = 0;
+		return 4;
+	}
+	for (int i = 0; i < 4; i++) {
+		local[i] = l->in6_u.u6_addr32[i];
+		remote[i] = r->in6_u.u6_addr32[i];
+	}
+	return 6;
+}
+
+static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side, __u16 lport,
+					       __u16 rport)
+{
+	__u32 l = side * NW_PORTS + lport, r = side * NW_PORTS + rport;
+	struct nw_ends *le = bpf_map_lookup_elem(&ports, &l);
+	struct nw_ends *re = bpf_map_lookup_elem(&ports, &r);
+
+	if (!le || !re)
+		return 0; /* cannot be */
+	return (le->local | t->ports.local) & (re->remote | t->ports.remote) &
+	       (le->either | re->either | t->ports.either);
+}
+
+static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side, __u8 family,
+						  const __u32 *local, const __u32 *remote)
+{
+	struct nw_prefix key = {.side = side, .family = family};
+	struct nw_ends *le, *re;
+
+	key.length = 32 + (family == 4 ? 32 : 128);
+	__builtin_memcpy(key.address, local, sizeof(key.address));
+	le = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
+	__builtin_memcpy(key.address, remote, sizeof(key.address));
+	re = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
+	return le->local & re->remote & (le->either | re->either);
+}
+
+static __always_inline __u64 nw_classify_value(struct nw_side *t, struct nw_value *key)
+{
+	struct nw_words *words = bpf_map_lookup_elem(&values, key);
+
+	return words ? words->any : t->other[key->dimension];
+}
+
+static __always_inline __u64 nw_classify_number(struct nw_side *t, __u32 side, __u8 dimension,
+						__u32 number)
+{
+	struct nw_value key = {.side = side, .dimension = dimension};
+
+	__builtin_memcpy(key.value, &number, sizeof(number));
+	return nw_classify_value(t, &key);
+}
+
+static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side, struct nw_socket *w)
+{
+	struct nw_value key = {.side = side, .dimension = NW_COMM};
+	__u64 mask = ~0ULL;
+
+	if (!w->owner)
+		return t->unknown[NW_PID] & t->unknown[NW_COMM];
+	if (t->used & (1ULL << NW_PID))
+		mask &= nw_classify_number(t, side, NW_PID, w->pid);
+	if (t->used & (1ULL << NW_COMM)) {
+		__builtin_memcpy(key.value, w->comm, sizeof(key.value));
+		mask &= nw_classify_value(t, &key);
+	}
+	return mask;
+}
+
+static __always_inline __u64 nw_cgroup_id(struct cgroup *cgroup)
+{
+	return cgroup && cgroup->kn ? cgroup->kn->id : 0;
+}
+
+/* A filter by cgroup is also about descendants: look at each ancestor. */
+static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side, struct sock *sk)
+{
+	struct nw_value key = {.side = side, .dimension = NW_CGROUP};
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	__u64 any = t->other[NW_CGROUP], none = 0;
+	struct cgroup_subsys_state *parent;
+
+	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
+		__u64 id = nw_cgroup_id(cgroup);
+		struct nw_words *words;
+
+		__builtin_memcpy(key.value, &id, sizeof(id));
+		words = bpf_map_lookup_elem(&values, &key);
+		if (words) {
+			any |= words->any;
+			none |= words->none;
+		}
+		parent = cgroup->self.parent;
+		cgroup = parent ? parent->cgroup : NULL;
+	}
+	return any & ~none;
+}
+
+/* The slots that accept this socket, of the tables of one side. */
+static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
+				    __u32 lport_side)
+{
+	__u16 lport = lport_side >> 1;
+	__u32 side = lport_side & 1;
+	struct nw_side *t = &shared.side[side];
+	struct sock *sk = nw_sk(tp);
+	__u32 local[4], remote[4];
+	__u64 mask = t->role[w->role < NW_ROLES ? w->role : 0];
+	__u8 family = nw_addresses(sk, local, remote);
+	__u64 used = t->used;
+
+	mask &= t->family[family == 6];
+	mask &= nw_classify_owner(t, side, w);
+	if (used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, uid);
+	if (used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+	if (used & NW_USED_PORTS)
+		mask &= nw_classify_ports(t, side, lport, bpf_ntohs(sk->__sk_common.skc_dport));
+	if (used & NW_USED_PREFIXES)
+		mask &= nw_classify_prefixes(t, side, family, local, remote);
+	if (used & (1ULL << NW_CGROUP))
+		mask &= nw_classify_cgroup(t, side, sk);
+	return mask;
+}
+
+/*
+ * The socket's mask, from its storage if nothing changed that it depends on: the tables
+ * (key), sk_uid, the owner (generation), the local port. A mask torn by another CPU fails
+ * the comparison; uid, generation and key are read once, before what they stand for.
+ */
+static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w)
+{
+	__u32 uid = nw_sk(tp)->sk_uid.val;
+	__u32 generation = READ(w->generation);
+	__u64 key = READ(shared.key);
+	__u16 lport = nw_lport(tp);
+	__u64 expected = key ^ 0x9e3779b97f4a7c15ULL * ((__u64)uid << 32 | generation) ^
+			 0xc2b2ae3d27d4eb4fULL * lport;
+	__u64 mask = READ(w->mask);
+
+	if ((mask ^ READ(w->check)) == expected)
+		return mask;
+	mask = nw_classify(tp, w, uid, (__u32)lport << 1 | (key & 1));
+	WRITE(w->mask, mask);
+	WRITE(w->check, mask ^ expected);
+	return mask;
+}
+
+/* An event for these receivers found the ring full. */
+static __noinline int nw_count_loss(__u64 receivers)
+{
+	__u32 stripe = bpf_get_smp_processor_id() % NW_LOSS_STRIPES;
+
+	for (int bit = 0; bit < NW_SLOTS; bit++) {
+		if (receivers & (1ULL << bit))
+			__sync_fetch_and_add(&shared.lost[stripe][bit], 1);
+	}
+	__sync_fetch_and_add(&shared.lost_any, 1);
+	return 0;
+}
+
+/* Space for a record of constant size, or NULL with the loss counted. */
+#define nw_reserve(size, receivers)                                     \
+	({                                                              \
+		void *__record = bpf_ringbuf_reserve(&ring, (size), 0); \
+		if (!__record)                                          \
+			nw_count_loss(receivers);                       \
+		__record;                                               \
+	})
+
+/* A wake-up is dear: force one only if the collector sleeps, else it comes by itself. */
+static __always_inline void nw_submit(void *record)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (READ(shared.armed)) {
+		WRITE(shared.armed, 0);
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(record, flags);
+}
+
+static __always_inline void nw_fill_connection(struct nw_connection *c, struct tcp_sock *tp,
+					       struct nw_socket *w, __u8 state)
+{
+	struct sock *sk = nw_sk(tp);
+	__u32 local[4], remote[4];
+
+	c->family = nw_addresses(sk, local, remote);
+	__builtin_memcpy(c->laddr, local, sizeof(c->laddr));
+	__builtin_memcpy(c->raddr, remote, sizeof(c->raddr));
+	c->cookie = bpf_get_socket_cookie(sk);
+	c->sock = (__u64)sk;
+	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
+	c->netns = sk->__sk_common.skc_net.net->ns.inum;
+	c->uid = sk->sk_uid.val;
+	c->lport = nw_lport(tp);
+	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
+	c->owner = w->owner;
+	c->pid = w->pid;
+	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
+	c->role = w->role;
+	c->state = state;
+	__builtin_memset(c->reserved, 0, sizeof(c->reserved));
+}
+
+static __always_inline void nw_fill(struct nw_record *r, struct tcp_sock *tp, struct nw_socket *w,
+				    __u64 receivers, __u64 time_ns, __u8 state, __u32 category)
+{
+	r->receivers = receivers;
+	r->time_ns = time_ns;
+	r->category = category;
+	r->reserved = 0;
+	nw_fill_connection(&r->connection, tp, w, state);
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the kernel side writes and the collector reads: records in the ring, rows of a
+ * walk. Fixed-width types and arrays only; every byte is written before submit.
+ */
+#ifndef NETWATCH_RECORD_H
+#define NETWATCH_RECORD_H
+
+#define NW_COMM_SIZE 16 /* TASK_COMM_LEN */
+#define NW_ANCESTORS 16 /* levels of cgroups that are looked at; deeper ones are not matched */
+
+enum nw_role { NW_ROLE_UNKNOWN, NW_ROLE_CLIENT, NW_ROLE_SERVER, NW_ROLES };
+
+/* How sure the owner of a socket is; a surer one replaces another. */
+enum nw_owner { NW_OWNER_UNKNOWN, NW_OWNER_HOLDS_FILE, NW_OWNER_USED_SOCKET };
+
+/* Which decoder a record belongs to: rows of collector/categories.c by this number. */
+enum nw_category { NW_CATEGORY_CONN, NW_CATEGORIES };
+
+/* The values of one socket that a filter can name, and more that identifies it. */
+struct nw_connection {
+	__u64 cookie;
+	__u64 sock;	/* kernel address */
+	__u64 cgroup;	/* inode number of the cgroup v2 directory */
+	__u32 netns;	/* inode number */
+	__u32 uid;	/* sk->sk_uid, in the initial user namespace */
+	__u32 pid;	/* thread group; only with owner */
+	__u16 lport;	/* host order */
+	__u16 rport;	/* host order */
+	__u8 laddr[16]; /* network order; IPv4 in the first four bytes, the others zero */
+	__u8 raddr[16];
+	char comm[NW_COMM_SIZE]; /* of the thread group's leader; only with owner */
+	__u8 family;		 /* 4 or 6; v4-mapped is 4 */
+	__u8 role;		 /* enum nw_role */
+	__u8 owner;		 /* enum nw_owner */
+	__u8 state;		 /* TCP_ESTABLISHED ... of the socket, at the event */
+	__u8 reserved[4];
+};
+
+/* The head of every record. */
+struct nw_record {
+	__u64 receivers; /* one bit per slot */
+	__u64 time_ns;	 /* CLOCK_MONOTONIC */
+	struct nw_connection connection;
+	__u32 category; /* enum nw_category */
+	__u32 reserved;
+};
+
+/* Numbers of netwatch.Conn.Stage and netwatch.Conn.Closer. */
+enum nw_conn_stage {
+	NW_CONN_EXISTING = 1,
+	NW_CONN_OPEN,
+	NW_CONN_ESTABLISHED,
+	NW_CONN_FAILED,
+	NW_CONN_CLOSE,
+};
+
+enum nw_conn_closer {
+	NW_CLOSED_UNKNOWN,
+	NW_CLOSED_LOCAL,
+	NW_CLOSED_REMOTE,
+	NW_CLOSED_RESET_SENT,
+	NW_CLOSED_RESET_RECEIVED,
+	NW_CLOSED_TIMEOUT,
+};
+
+struct nw_conn_record {
+	struct nw_record head;
+	__u32 stage;	    /* enum nw_conn_stage */
+	__u32 handshake_us; /* ESTABLISHED; 0: unknown */
+};
+
+/* Stage CLOSE only, so that the frequent records stay within two cache lines. */
+struct nw_conn_close_record {
+	struct nw_conn_record conn;
+	__u64 duration_us; /* 0: unknown */
+	__u64 bytes_received;
+	__u64 bytes_acked;
+	__u32 segs_in;
+	__u32 segs_out;
+	__u32 total_retransmits;
+	__u32 closed_by; /* enum nw_conn_closer */
+};
+
+/* Stage FAILED. */
+struct nw_conn_failed_record {
+	struct nw_conn_record conn;
+	__u32 error; /* positive errno; 0: unknown */
+	__u32 reserved;
+};
+
+/* One socket of a walk. */
+struct nw_row {
+	struct nw_connection connection;
+	__u64 ancestors[NW_ANCESTORS]; /* cgroup and those above it; 0 beyond the root */
+	__u64 born_ns;		       /* CLOCK_MONOTONIC of SYN or LISTEN; 0: before we looked */
+	__u32 parked;		       /* an event of it waits: OPEN or ESTABLISHED comes soon */
+	__u32 reserved;
+};
+
+#ifndef __bpf__
+_Static_assert(sizeof(struct nw_connection) == 96, "nw_connection");
+_Static_assert(sizeof(struct nw_record) == 120, "nw_record");
+_Static_assert(sizeof(struct nw_conn_record) == 128, "nw_conn_record");
+_Static_assert(sizeof(struct nw_conn_close_record) == 168, "nw_conn_close_record");
+_Static_assert(sizeof(struct nw_conn_failed_record) == 136, "nw_conn_failed_record");
+_Static_assert(sizeof(struct nw_row) == 240, "nw_row");
+#endif
+
+#endif

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The life of a socket: who owns it, what became of it (category conn), and walks over
+ * those that exist. Attached whenever anything is, since every category needs the owner.
+ *
+ * Two events lack something when they happen: a client's OPEN the local port, which the
+ * kernel chooses after SYN_SENT, and a server's ESTABLISHED the process, which is known
+ * when one uses the accepted socket. They are parked in the socket and told as soon as
+ * that is known, or by a walk (nw_walk_storage) when it took 268 ms or more.
+ */
+#include "netwatch.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define PARKED_STAGE(p)	  ((p)&0xff)
+#define PARKED_COUNTER(p) ((p) >> 8 & (NW_PARK_COUNTERS - 1))
+
+/*
+ * An update of a map of maps returns when all programs that ran at its beginning have ended
+ * (maybe_wait_bpf_programs): the collector's grace period.
+ */
+struct grace_inner {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct grace_inner);
+} grace SEC(".maps");
+
+struct grace_inner grace_value SEC(".maps");
+
+/*
+ * The caller of this hook is the socket's user exactly if it holds the socket's lock:
+ * softirqs do not take it (sk_lock.owned), whoever they interrupted. Kernel threads that
+ * do are nobody's process.
+ */
+static __always_inline void owner_from_current(struct tcp_sock *tp, struct nw_socket *w)
+{
+	struct task_struct *task, *leader;
+
+	if (!nw_sk(tp)->sk_lock.owned)
+		return;
+	task = bpf_get_current_task_btf();
+	if (task->flags & PF_KTHREAD)
+		return;
+	leader = task->group_leader;
+	w->owner = NW_OWNER_UNKNOWN;
+	w->pid = bpf_get_current_pid_tgid() >> 32;
+	__builtin_memset(w->comm, 0, sizeof(w->comm));
+	bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
+	w->owner = NW_OWNER_USED_SOCKET;
+	WRITE(w->generation, w->generation + 1);
+}
+
+/* A new life begins in this storage, which a clone or an earlier connection left behind. */
+static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
+{
+	w->owner = NW_OWNER_UNKNOWN;
+	w->role = role;
+	w->born_ns = now;
+	w->parked = 0;
+	w->handshake_us = 0;
+	WRITE(w->generation, w->generation + 1);
+}
+
+/* stage_state: enum nw_conn_stage << 8 | TCP state to report. */
+static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 time_ns,
+				__u32 stage_state)
+{
+	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
+	struct nw_conn_record *r;
+
+	if (!receivers)
+		return 0;
+	receivers &= nw_mask(tp, w);
+	if (!receivers)
+		return 0;
+	r = nw_reserve(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	nw_fill(&r->head, tp, w, receivers, time_ns, stage_state & 0xff, NW_CATEGORY_CONN);
+	r->stage = stage_state >> 8;
+	r->handshake_us = r->stage == NW_CONN_ESTABLISHED ? w->handshake_us : 0;
+	nw_submit(r);
+	return 0;
+}
+
+static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w, __u64 now)
+{
+	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
+	struct nw_conn_failed_record *r;
+
+	if (!receivers)
+		return 0;
+	receivers &= nw_mask(tp, w);
+	if (!receivers)
+		return 0;
+	r = nw_reserve(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	nw_fill(&r->conn.head, tp, w, receivers, now, TCP_CLOSE, NW_CATEGORY_CONN);
+	r->conn.stage = NW_CONN_FAILED;
+	r->conn.handshake_us = 0;
+	r->error = nw_sk(tp)->sk_err;
+	r->reserved = 0;
+	nw_submit(r);
+	return 0;
+}
+
+/*
+ * Who ended it, from the state it left and the error it left with. A reset or a time-out
+ * sets sk_err before the state (tcp_reset, tcp_write_err); an abort of ours (unread data,
+ * SO_LINGER 0: __tcp_close, tcp_disconnect) leaves a state without a FIN and no error.
+ */
+static __always_inline __u32 closed_by(int error, int oldstate)
+{
+	if (error == ECONNRESET || error == EPIPE)
+		return NW_CLOSED_RESET_RECEIVED;
+	if (error == ECONNABORTED)
+		return NW_CLOSED_RESET_SENT;
+	if (error)
+		return NW_CLOSED_TIMEOUT;
+	if (oldstate == TCP_ESTABLISHED || oldstate == TCP_CLOSE_WAIT)
+		return NW_CLOSED_RESET_SENT;
+	return oldstate == TCP_LAST_ACK ? NW_CLOSED_REMOTE : NW_CLOSED_LOCAL;
+}
+
+static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, __u64 now, int oldstate)
+{
+	__u64 receivers = READ(shared.want[NW_WANT_CONN_CLOSE]);
+	struct nw_conn_close_record *r;
+
+	if (!receivers)
+		return 0;
+	receivers &= nw_mask(tp, w);
+	if (!receivers)
+		return 0;
+	r = nw_reserve(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	nw_fill(&r->conn.head, tp, w, receivers, now, TCP_CLOSE, NW_CATEGORY_CONN);
+	r->conn.stage = NW_CONN_CLOSE;
+	r->conn.handshake_us = 0;
+	r->duration_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
+	r->bytes_received = tp->bytes_received;
+	r->bytes_acked = tp->bytes_acked;
+	r->segs_in = tp->segs_in;
+	r->segs_out = tp->segs_out;
+	r->total_retransmits = tp->total_retrans;
+	r->closed_by = closed_by(nw_sk(tp)->sk_err, oldstate);
+	nw_submit(r);
+	return 0;
+}
+
+static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now)
+{
+	__u32 counter = now >> NW_PARK_SHIFT & (NW_PARK_COUNTERS - 1);
+
+	if (!READ(shared.want[NW_WANT_CONN]))
+		return;
+	__sync_fetch_and_add(&shared.parked[counter], 1);
+	WRITE(w->parked, counter << 8 | stage);
+}
+
+/* Tells what is parked, once, whoever comes first. */
+static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
+{
+	__u32 parked = READ(w->parked);
+
+	if (!parked || __sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
+		return;
+	__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
+	if (PARKED_STAGE(parked) == NW_CONN_OPEN)
+		emit_conn(tp, w, w->born_ns, NW_CONN_OPEN << 8 | TCP_SYN_SENT);
+	else
+		emit_conn(tp, w, w->established_ns, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
+}
+
+static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w, int oldstate,
+					__u64 now)
+{
+	if (oldstate == TCP_SYN_SENT) {
+		unpark(tp, w);
+		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
+		emit_conn(tp, w, now, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
+		return;
+	}
+	/* A child's addresses are right only now on Linux 6.1. Its first RTT is the handshake's. */
+	WRITE(w->generation, w->generation + 1);
+	w->handshake_us = tp->srtt_us >> 3;
+	w->established_ns = now;
+	park(w, NW_CONN_ESTABLISHED, now);
+	if (w->owner) /* Fast Open: accepted before the handshake was complete */
+		unpark(tp, w);
+}
+
+static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int oldstate, __u64 now)
+{
+	unpark(tp, w);
+	if (oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV)
+		emit_failed(tp, w, now);
+	else
+		emit_close(tp, w, now, oldstate);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
+{
+	struct tcp_sock *tp = nw_tcp_sock(sk);
+	struct nw_socket uncached = {}, *w;
+	__u64 now;
+
+	if (!tp)
+		return 0;
+	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!w) {
+		__sync_fetch_and_add(&shared.no_storage, 1);
+		w = &uncached;
+	}
+	now = bpf_ktime_get_ns();
+	if (newstate == TCP_SYN_SENT)
+		begin(w, NW_ROLE_CLIENT, now);
+	else if (newstate == TCP_LISTEN || (newstate == TCP_SYN_RECV && oldstate == TCP_LISTEN))
+		begin(w, NW_ROLE_SERVER, now);
+	if (w->owner != NW_OWNER_USED_SOCKET)
+		owner_from_current(tp, w);
+
+	switch (newstate) {
+	case TCP_SYN_SENT:
+		park(w, NW_CONN_OPEN, now);
+		if (nw_lport(tp))
+			unpark(tp, w);
+		break;
+	case TCP_LISTEN:
+		emit_conn(tp, w, now, NW_CONN_OPEN << 8 | TCP_LISTEN);
+		break;
+	case TCP_ESTABLISHED:
+		established(tp, w, oldstate, now);
+		break;
+	case TCP_CLOSE:
+		ended(tp, w, oldstate, now);
+		break;
+	default:
+		if (w->owner)
+			unpark(tp, w);
+	}
+	return 0;
+}
+
+/* A process reads or writes: from here on its socket's owner is known. */
+static __always_inline int used(struct sock *sk)
+{
+	struct tcp_sock *tp = nw_tcp_sock(sk);
+	struct nw_socket *w;
+
+	if (!tp)
+		return 0;
+	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!w || w->owner == NW_OWNER_USED_SOCKET)
+		return 0;
+	owner_from_current(tp, w);
+	if (w->owner)
+		unpark(tp, w);
+	return 0;
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(nw_receive, struct sock *sk)
+{
+	return used(sk);
+}
+
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(nw_send, struct sock *sk)
+{
+	return used(sk);
+}
+
+/* Rows of a walk go to the iterator's reader, each socket once per walk. */
+static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, struct nw_socket *w)
+{
+	struct nw_row row = {};
+	struct sock *sk = nw_sk(tp);
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+	struct cgroup_subsys_state *parent;
+
+	if (w->walk == shared.walk || sk->__sk_common.skc_state == TCP_CLOSE)
+		return 0;
+	w->walk = shared.walk;
+	nw_fill_connection(&row.connection, tp, w, sk->__sk_common.skc_state);
+	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
+		row.ancestors[i] = nw_cgroup_id(cgroup);
+		parent = cgroup->self.parent;
+		cgroup = parent ? parent->cgroup : NULL;
+	}
+	row.born_ns = w->born_ns;
+	row.parked = w->parked != 0;
+	bpf_seq_write(meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+/* Sockets that a process holds open, of all network namespaces. */
+SEC("iter/task_file")
+int nw_walk_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task, *leader;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct nw_socket *w;
+	struct tcp_sock *tp;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket || !socket->sk)
+		return 0;
+	tp = nw_tcp_sock(socket->sk);
+	if (!tp)
+		return 0;
+	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!w)
+		return 0;
+	if (!w->owner) {
+		leader = task->group_leader;
+		w->pid = task->tgid;
+		__builtin_memset(w->comm, 0, sizeof(w->comm));
+		bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
+		w->owner = NW_OWNER_HOLDS_FILE;
+		if (!w->role && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
+			w->role = NW_ROLE_SERVER;
+		WRITE(w->generation, w->generation + 1);
+	}
+	return emit_row(ctx->meta, tp, w);
+}
+
+/* Sockets that are being watched; tells what is parked for too long. */
+SEC("iter/bpf_sk_storage_map")
+int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct nw_socket *w;
+	struct tcp_sock *tp;
+	__u64 since;
+
+	if (!sk || !ctx->value)
+		return 0;
+	tp = nw_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	w = nw_storage(tp, 0);
+	if (!w)
+		return 0;
+	since = PARKED_STAGE(w->parked) == NW_CONN_OPEN ? w->born_ns : w->established_ns;
+	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
+		unpark(tp, w);
+	return emit_row(ctx->meta, tp, w);
+}

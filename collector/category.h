@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A category of events is one row of the table in categories.c. */
+#ifndef NETWATCH_CATEGORY_H
+#define NETWATCH_CATEGORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "netwatch.pb-c.h"
+
+struct nw_record;
+struct wire;
+
+struct category {
+	const char *name; /* of its member in netwatch.Event */
+	unsigned field;	  /* number of that member */
+	uint64_t wants;	  /* bits of enum nw_want that a subscriber of it sets */
+	/* further bits that its options set; NULL: none */
+	uint64_t (*options)(const Netwatch__Subscribe *subscribe);
+	/* bytes of its BPF object, from its skeleton; NULL: the object of sockets serves it */
+	const void *(*elf)(size_t *size);
+	/*
+	 * Writes the member's fields from a record of `size` bytes, at least struct nw_record.
+	 * False: the record is too short, nothing may be sent.
+	 */
+	bool (*write)(struct wire *w, const struct nw_record *record, size_t size);
+};
+
+/* By enum nw_category. */
+extern const struct category *const categories[];
+extern const size_t n_categories;
+
+/* NULL: no such category. */
+const struct category *category_find(const char *name);
+
+#endif

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <string.h>
+
+#include "../category.h"
+#include "../kernel_side.h"
+#include "../wire.h"
+#include "conn.h"
+
+/* Numbers of the fields of netwatch.Conn. */
+enum {
+	EVENT = 1,
+	STATE,
+	ERROR,
+	HANDSHAKE_US,
+	CLOSED_BY,
+	DURATION_US,
+	BYTES_RECEIVED,
+	BYTES_ACKED,
+	SEGS_IN,
+	SEGS_OUT,
+	TOTAL_RETRANSMITS,
+};
+
+static bool write_failed(struct wire *w, const struct nw_conn_record *record, size_t size)
+{
+	const struct nw_conn_failed_record *r = (const void *)record;
+	const char *name;
+
+	if (size < sizeof(*r))
+		return false;
+	name = r->error ? strerrorname_np((int)r->error) : NULL;
+	if (name)
+		wire_string(w, ERROR, name);
+	return true;
+}
+
+static bool write_close(struct wire *w, const struct nw_conn_record *record, size_t size)
+{
+	const struct nw_conn_close_record *r = (const void *)record;
+
+	if (size < sizeof(*r))
+		return false;
+	if (r->closed_by)
+		wire_uint(w, CLOSED_BY, r->closed_by);
+	if (r->duration_us)
+		wire_uint(w, DURATION_US, r->duration_us);
+	wire_uint(w, BYTES_RECEIVED, r->bytes_received);
+	wire_uint(w, BYTES_ACKED, r->bytes_acked);
+	wire_uint(w, SEGS_IN, r->segs_in);
+	wire_uint(w, SEGS_OUT, r->segs_out);
+	wire_uint(w, TOTAL_RETRANSMITS, r->total_retransmits);
+	return true;
+}
+
+static bool write_conn(struct wire *w, const struct nw_record *record, size_t size)
+{
+	const struct nw_conn_record *r = (const void *)record;
+
+	if (size < sizeof(*r))
+		return false;
+	wire_uint(w, EVENT, r->stage);
+	wire_uint(w, STATE, record->connection.state);
+	if (r->handshake_us)
+		wire_uint(w, HANDSHAKE_US, r->handshake_us);
+	if (r->stage == NW_CONN_FAILED)
+		return write_failed(w, r, size);
+	if (r->stage == NW_CONN_CLOSE)
+		return write_close(w, r, size);
+	return true;
+}
+
+static uint64_t options(const Netwatch__Subscribe *subscribe)
+{
+	return subscribe->has_closed && subscribe->closed ? 1ULL << NW_WANT_CONN_CLOSE : 0;
+}
+
+const struct category category_conn = {
+	.name = "conn",
+	.field = 4,
+	.wants = 1ULL << NW_WANT_CONN,
+	.options = options,
+	.write = write_conn,
+};

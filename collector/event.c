@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "category.h"
+#include "escape.h"
+#include "event.h"
+#include "frame.h"
+#include "kernel_side.h"
+#include "wire.h"
+
+#define REPLY_EVENT 3 /* field number of netwatch.Reply.event */
+#define HEAD_MAX    (2 * FRAME_PREFIX_MAX + 1)
+
+enum { EVENT_TIME = 1, EVENT_CONNECTION, EVENT_LOST };
+
+/* Numbers of the fields of netwatch.Connection. */
+enum {
+	ID = 1,
+	LADDR,
+	LPORT,
+	RADDR,
+	RPORT,
+	ROLE,
+	PID,
+	COMM,
+	UID,
+	NETNS,
+	CGROUP_ID,
+	CGROUP,
+	SOCK,
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t event_monotonic(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+int64_t event_unix_offset(void)
+{
+	return (int64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC));
+}
+
+static char *put_octet(char *p, uint8_t value)
+{
+	if (value >= 100)
+		*p++ = (char)('0' + value / 100);
+	if (value >= 10)
+		*p++ = (char)('0' + value / 10 % 10);
+	*p++ = (char)('0' + value % 10);
+	return p;
+}
+
+static void write_address(struct wire *w, unsigned field, uint8_t family, const uint8_t *address)
+{
+	char text[INET6_ADDRSTRLEN], *p = text;
+
+	if (family == 6) {
+		inet_ntop(AF_INET6, address, text, sizeof(text));
+		wire_string(w, field, text);
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		p = put_octet(p, address[i]);
+		*p++ = '.';
+	}
+	wire_bytes(w, field, text, (size_t)(p - 1 - text));
+}
+
+static void write_owner(struct wire *w, const struct nw_connection *c)
+{
+	char comm[4 * NW_COMM_SIZE + 1];
+	size_t length;
+
+	if (c->owner == NW_OWNER_UNKNOWN)
+		return;
+	length = escape_bytes(comm, sizeof(comm), c->comm, strnlen(c->comm, sizeof(c->comm)));
+	wire_uint(w, PID, c->pid);
+	wire_bytes(w, COMM, comm, length);
+}
+
+static void write_connection(struct wire *w, const struct nw_connection *c, bool with_address)
+{
+	size_t begin = wire_begin(w, EVENT_CONNECTION);
+	char sock[2 + 16 + 1];
+
+	wire_fixed64(w, ID, c->cookie);
+	write_address(w, LADDR, c->family, c->laddr);
+	if (c->lport)
+		wire_uint(w, LPORT, c->lport);
+	if (c->rport) {
+		write_address(w, RADDR, c->family, c->raddr);
+		wire_uint(w, RPORT, c->rport);
+	}
+	if (c->role != NW_ROLE_UNKNOWN)
+		wire_uint(w, ROLE, c->role);
+	write_owner(w, c);
+	wire_uint(w, UID, c->uid);
+	wire_uint(w, NETNS, c->netns);
+	if (c->cgroup)
+		wire_fixed64(w, CGROUP_ID, c->cgroup);
+	if (with_address) {
+		snprintf(sock, sizeof(sock), "0x%llx", c->sock);
+		wire_string(w, SOCK, sock);
+	}
+	wire_end(w, begin);
+}
+
+/* The event stands in the buffer behind HEAD_MAX bytes: put prefix, tag and length before. */
+static void finish(struct event_frame *frame, const struct wire *w)
+{
+	uint8_t length[FRAME_PREFIX_MAX], prefix[FRAME_PREFIX_MAX];
+	size_t n = frame_prefix(length, (uint32_t)w->used);
+	size_t m = frame_prefix(prefix, (uint32_t)(1 + n + w->used));
+	uint8_t *p = frame->buffer + HEAD_MAX - n - 1 - m;
+
+	frame->data = p;
+	frame->size = m + 1 + n + w->used;
+	memcpy(p, prefix, m);
+	p[m] = REPLY_EVENT << 3 | 2;
+	memcpy(p + m + 1, length, n);
+}
+
+static struct wire wire_of(struct event_frame *frame)
+{
+	return (struct wire){.data = frame->buffer + HEAD_MAX,
+			     .size = sizeof(frame->buffer) - HEAD_MAX};
+}
+
+int event_from_record(struct event_frame *frame, const struct nw_record *record, size_t size,
+		      int64_t unix_offset_ns, bool with_address)
+{
+	struct wire w = wire_of(frame);
+	const struct category *category;
+	size_t begin;
+
+	if (size < sizeof(*record) || record->category >= n_categories)
+		return -EBADMSG;
+	category = categories[record->category];
+	wire_timestamp(&w, EVENT_TIME, record->time_ns + (uint64_t)unix_offset_ns);
+	write_connection(&w, &record->connection, with_address);
+	begin = wire_begin(&w, category->field);
+	if (!category->write(&w, record, size))
+		return -EBADMSG;
+	wire_end(&w, begin);
+	if (w.overflow)
+		return -EBADMSG;
+	finish(frame, &w);
+	return 0;
+}
+
+void event_lost(struct event_frame *frame, Netwatch__Lost__Cause cause, uint64_t count,
+		uint64_t first_ns, uint64_t last_ns)
+{
+	struct wire w = wire_of(frame);
+	size_t begin = wire_begin(&w, EVENT_LOST);
+
+	wire_uint(&w, 1, cause);
+	wire_uint(&w, 2, count);
+	wire_timestamp(&w, 3, first_ns);
+	wire_timestamp(&w, 4, last_ns);
+	wire_end(&w, begin);
+	finish(frame, &w);
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * netwatch-collector: streams what TCP does to those who may see it.
+ *
+ *   main.c       the stages: set up, drop, serve        options.c    the command line
+ *   probe.c      BPF objects, links, walks               privilege.c  the drop
+ *
+ *   ring.c       reads the ring                          drain.c      when it is read
+ *   slots.c      filters in use and their readers        stream.c     one slot's events, in blocks
+ *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
+ *   categories.c, category/   what is particular to one category
+ *
+ *   filter.c, filter_parse.c  what a filter means        tables.c, tables_compile.c  ... to the
+ * kernel grace.c      waits until no program runs that began before
+ *
+ *   server.c     accepts clients                         peer.c       one client, its queue
+ *   requests.c   what it may ask for                     scope.c      what it may see
+ *   status.c     what the collector says of itself
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "log.h"
+#include "options.h"
+#include "privilege.h"
+#include "probe.h"
+#include "ring.h"
+#include "server.h"
+#include "slots.h"
+#include "sock.h"
+
+enum {
+	EXIT_RUNNING = 3,
+	EXIT_UNABLE = 78,
+};
+
+struct collector {
+	struct options options;
+	const struct passwd *user;
+	struct probe *probe;
+	struct ring *ring;
+	struct slots *slots;
+	struct sock_listener listener;
+	struct server server;
+	struct event *signals[2];
+};
+
+/* ---------------------------------------------------------- stage 1: set up */
+
+static int find_user(struct collector *c)
+{
+	if (geteuid())
+		return 0; /* already somebody */
+	c->user = getpwnam(c->options.user);
+	if (c->user && c->user->pw_uid)
+		return 0;
+	log_error("user \"%s\" %s; create it (useradd --system %s) or name another with --user",
+		  c->options.user, c->user ? "is root" : "does not exist", c->options.user);
+	return EXIT_UNABLE;
+}
+
+static int load(struct collector *c)
+{
+	int exit_code = 1;
+
+	c->probe = probe_open(c->options.ring, &exit_code);
+	if (!c->probe)
+		return exit_code;
+	c->ring = ring_new(probe_map(c->probe, "ring"), c->options.ring);
+	if (!c->ring) {
+		log_error("mapping the ring: %s", strerror(errno));
+		return 1;
+	}
+	malloc_trim(0); /* the kernel's BTF was here */
+	return 0;
+}
+
+static int open_socket(struct collector *c)
+{
+	const char *path = c->options.socket;
+	int err = sock_listen(&c->listener, path, c->options.socket_mode, c->server.policy.group);
+
+	if (!err)
+		return 0;
+	if (err == -EADDRINUSE) {
+		log_error("%s: another collector is running", path);
+		return EXIT_RUNNING;
+	}
+	log_error("%s: %s", path, err == -EEXIST ? "is there and is no socket" : strerror(-err));
+	return 1;
+}
+
+static void set_policy(struct collector *c)
+{
+	c->server.policy.group = scope_group(c->options.group);
+	c->server.policy.http_group = scope_group(c->options.http_group);
+	c->server.policy.unmapped = scope_unmapped_uid();
+	c->server.queue_max = c->options.queue;
+	c->server.kernel_addresses = c->options.kernel_addresses;
+}
+
+/* ------------------------------------------------------------ stage 2: drop */
+
+static int drop(const struct collector *c)
+{
+	int err = privilege_drop(c->user ? c->user->pw_uid : getuid(),
+				 c->user ? c->user->pw_gid : getgid());
+
+	if (!err)
+		return 0;
+	log_error("dropping privileges: %s", strerror(-err));
+	return 1;
+}
+
+/* ----------------------------------------------------------- stage 3: serve */
+
+static void on_signal(evutil_socket_t signal, short what, void *arg)
+{
+	(void)signal;
+	(void)what;
+	server_stop(arg);
+}
+
+static int watch_signals(struct collector *c)
+{
+	static const int numbers[2] = {SIGTERM, SIGINT};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (int i = 0; i < 2; i++) {
+		c->signals[i] = evsignal_new(c->server.base, numbers[i], on_signal, &c->server);
+		if (!c->signals[i] || event_add(c->signals[i], NULL))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int serve(struct collector *c)
+{
+	int err = 0;
+
+	c->server.base = event_base_new();
+	c->server.probe = c->probe;
+	if (c->server.base)
+		c->server.slots =
+			slots_new(c->server.base, c->probe, c->ring, probe_map(c->probe, "ring"));
+	if (!c->server.slots)
+		err = -ENOMEM;
+	if (!err)
+		err = watch_signals(c);
+	if (!err)
+		err = server_start(&c->server, c->listener.fd);
+	if (err) {
+		log_error("starting: %s", strerror(-err));
+		return 1;
+	}
+	log_info("serving %s", c->options.socket);
+	event_base_dispatch(c->server.base);
+	return 0;
+}
+
+static void tidy(struct collector *c)
+{
+	if (c->server.base) {
+		server_free(&c->server);
+		slots_free(c->server.slots);
+		for (int i = 0; i < 2; i++) {
+			if (c->signals[i])
+				event_free(c->signals[i]);
+		}
+		event_base_free(c->server.base);
+	}
+	sock_close(&c->listener);
+	ring_free(c->ring);
+	probe_free(c->probe);
+}
+
+static int run(struct collector *c)
+{
+	int (*const stages[])(struct collector *) = {find_user, load, open_socket};
+	int exit_code;
+
+	set_policy(c);
+	for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+		exit_code = stages[i](c);
+		if (exit_code)
+			return exit_code;
+	}
+	exit_code = drop(c);
+	return exit_code ? exit_code : serve(c);
+}
+
+int main(int argc, char **argv)
+{
+	static struct collector collector = {.listener.fd = -1};
+	int exit_code = options_parse(&collector.options, argc, argv);
+
+	if (exit_code >= 0)
+		return exit_code;
+	log_init("netwatch-collector", collector.options.log_level);
+	exit_code = run(&collector);
+	tidy(&collector);
+	return exit_code;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One client: its requests, what it may see, its queue and its budget. */
+#ifndef NETWATCH_PEER_H
+#define NETWATCH_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "netwatch.pb-c.h"
+#include "stream.h"
+
+struct event;
+struct evbuffer;
+struct scope_peer;
+struct server;
+
+enum peer_state {
+	PEER_NEW, /* has not said hello */
+	PEER_GREETED,
+	PEER_SUBSCRIBED, /* Subscribe came; subscribed or not yet */
+	PEER_LEAVING,	 /* Unsubscribe came, or the collector ends */
+	PEER_ENDING,	 /* its last frame is queued */
+};
+
+/* Losses that are not told yet, since the place of the gap is not reached. */
+struct peer_gap {
+	uint64_t count;
+	uint64_t first_ns, last_ns; /* Unix time */
+};
+
+struct peer {
+	TAILQ_ENTRY(peer) link; /* server.peers */
+	struct server *server;
+	int fd;
+	uid_t uid;
+	pid_t pid;
+	Netwatch__Scope scope;
+	enum peer_state state;
+	struct event *readable, *writable;
+	struct event *deadline; /* of hello, of a frame, of the last flush; or now: broken */
+	struct event *slow;	/* nothing was read while the queue was full */
+	struct evbuffer *in, *out;
+	bool broken;
+	bool incomplete; /* a frame has begun, its deadline runs */
+
+	/* its subscription */
+	struct reader reader;
+	bool live;
+	bool gapped; /* the queue was full and is not yet half empty */
+	struct peer_gap gap[NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE + 1]; /* by Lost.Cause */
+	Netwatch__Bye__Reason reason;
+	uint64_t categories;	  /* bits of enum nw_category */
+	uint64_t rate, rate_base; /* delivered events: of the last second, and until its end */
+};
+
+/* Takes fd over, unless it fails. 0 or -errno. */
+int peer_new(struct server *server, int fd, const struct scope_peer *who);
+void peer_free(struct peer *peer);
+
+/* Ends what it asked for, with Bye and the reason SHUTDOWN. */
+void peer_shut_down(struct peer *peer);
+
+/* Once a second. False: it is not subscribed. */
+bool peer_count_rate(struct peer *peer);
+
+/* For requests.c. peer_send sends at once, 0 or -errno; frames are gathered until then. */
+int peer_send(struct peer *peer, const Netwatch__Reply *reply);
+void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size);
+/* The last frame is queued: close when it is out. */
+void peer_end(struct peer *peer);
+__attribute__((format(printf, 3, 4))) void
+peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *format, ...);
+void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__Totals *totals);
+void peer_totals(const struct peer *peer, Netwatch__Totals *totals);
+extern const struct reader_ops peer_reader_ops;
+
+#endif

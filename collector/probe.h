@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The kernel side as the collector holds it: objects loaded once, programs attached while
+ * somebody wants their events, maps. After loading, nothing here needs a capability
+ * (tp_btf, iterators; Linux 6.1 and newer).
+ */
+#ifndef NETWATCH_PROBE_H
+#define NETWATCH_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernel_side.h"
+
+struct probe;
+
+/* One program and the hook it goes to. */
+struct probe_hook {
+	const char *program;
+	const char *hook;   /* "tp_btf/tcp_rcv_space_adjust" */
+	const char *reason; /* why it is left out; NULL: it is loaded */
+};
+
+/*
+ * Opens and loads all objects. ring_size: bytes, a power of two and at least a page. NULL on
+ * failure, with *exit_code 77 (not permitted), 78 (this kernel cannot) or 1, after a log
+ * message that says why.
+ */
+struct probe *probe_open(size_t ring_size, int *exit_code);
+void probe_free(struct probe *probe);
+
+struct nw_shared *probe_shared(struct probe *probe);
+struct nw_ends *probe_ports(struct probe *probe);
+/* File descriptor of a map by its name; it belongs to the probe. */
+int probe_map(const struct probe *probe, const char *name);
+
+/* Attaches everything that was loaded. 0 or -errno, then nothing is attached. */
+int probe_attach(struct probe *probe);
+void probe_detach(struct probe *probe);
+bool probe_attached(const struct probe *probe);
+
+/* Does this kernel offer the category: has it a hook? */
+bool probe_offers(const struct probe *probe, const char *category);
+
+/* The hooks of a category's programs and of those that serve all; fills at most max. */
+size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,
+		   size_t max);
+
+/*
+ * Walks over sockets: those that processes hold open, in all network namespaces, then the
+ * others that are being watched; each once. Events that are parked for too long are told.
+ * row is called for each socket; NULL: only for the side effects. 0 or -errno.
+ */
+int probe_walk(struct probe *probe, void (*row)(const struct nw_row *row, void *arg), void *arg);
+/* As the second half of probe_walk alone, without rows: for parked events. */
+int probe_tell_parked(struct probe *probe);
+
+/* Returns when every program that ran when it was called has ended. Takes some 10 ms; any thread.
+ */
+int probe_grace(struct probe *probe);
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stdlib.h>
+#include <string.h>
+
+#include "category.h"
+#include "event.h"
+#include "filter.h"
+#include "log.h"
+#include "peer.h"
+#include "probe.h"
+#include "requests.h"
+#include "server.h"
+#include "slots.h"
+#include "status.h"
+#include "version.h"
+
+#define UNPACK_BUDGET \
+	(512 * 1024) /* bytes that one message may unpack to: 76 times 4 KiB, and air */
+
+#define INVALID NETWATCH__ERROR__CODE__INVALID
+
+/* ------------------------------------------------------------------- hello */
+
+static void handle_hello(struct peer *peer, const Netwatch__Request *request)
+{
+	Netwatch__Hello hello = NETWATCH__HELLO__INIT;
+	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
+	char *names[64];
+
+	if (!request->hello->has_major || request->hello->major != VERSION_MAJOR) {
+		peer_refuse(peer, NETWATCH__ERROR__CODE__VERSION,
+			    "version %u of the protocol: this collector speaks version %u.%u",
+			    request->hello->major, VERSION_MAJOR, VERSION_MINOR);
+		return;
+	}
+	peer->state = PEER_GREETED;
+	hello.has_major = hello.has_minor = hello.has_epoch = hello.has_scope = 1;
+	hello.major = VERSION_MAJOR;
+	hello.minor = VERSION_MINOR;
+	hello.program = (char *)(uintptr_t) "netwatch-collector " VERSION;
+	hello.epoch = peer->server->epoch;
+	hello.scope = peer->scope;
+	hello.category = names;
+	for (size_t i = 0; i < n_categories; i++) {
+		if (probe_offers(peer->server->probe, categories[i]->name))
+			names[hello.n_category++] = (char *)(uintptr_t)categories[i]->name;
+	}
+	reply.reply_case = NETWATCH__REPLY__REPLY_HELLO;
+	reply.hello = &hello;
+	peer_send(peer, &reply);
+}
+
+/* --------------------------------------------------------------- subscribe */
+
+/* Filter and scope of a request; false when it was refused. */
+static bool parse_filter(struct peer *peer, struct filter *filter, const Netwatch__Filter *message)
+{
+	struct filter_error why;
+	int err = filter_parse(filter, message, &why);
+
+	if (!err) {
+		filter->scope = peer->scope;
+		filter->owner = peer->scope == NETWATCH__SCOPE__OWN ? peer->uid : 0;
+		filter->with_address = peer->server->kernel_addresses && !peer->uid;
+		err = filter_check_scope(filter, &why);
+	}
+	if (err)
+		peer_refuse(peer, why.code, "%s", why.message);
+	return !err;
+}
+
+static bool add_categories(struct peer *peer, struct filter *filter,
+			   const Netwatch__Subscribe *subscribe)
+{
+	if (!subscribe->n_category) {
+		peer_refuse(peer, INVALID, "subscribe: no category");
+		return false;
+	}
+	for (size_t i = 0; i < subscribe->n_category; i++) {
+		const char *name = subscribe->category[i];
+		const struct category *category = category_find(name);
+
+		if (!category) {
+			peer_refuse(peer, INVALID, "category \"%.40s\" is not known", name);
+			return false;
+		}
+		if (!probe_offers(peer->server->probe, name)) {
+			peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
+				    "this kernel does not offer category \"%s\"", name);
+			return false;
+		}
+		filter->wants |= category->wants;
+		if (category->options)
+			filter->wants |= category->options(subscribe);
+		for (size_t c = 0; c < n_categories; c++)
+			peer->categories |= (uint64_t)(categories[c] == category) << c;
+	}
+	return true;
+}
+
+static void handle_subscribe(struct peer *peer, const Netwatch__Request *request)
+{
+	const Netwatch__Subscribe *subscribe = request->subscribe;
+	struct filter_error why;
+	struct filter filter;
+
+	if (subscribe->base.n_unknown_fields) {
+		peer_refuse(peer, INVALID, "subscribe: field %u is not known to this collector",
+			    subscribe->base.unknown_fields[0].tag);
+		return;
+	}
+	if (!parse_filter(peer, &filter, subscribe->filter) ||
+	    !add_categories(peer, &filter, subscribe))
+		return;
+	peer->state = PEER_SUBSCRIBED;
+	peer->reason = NETWATCH__BYE__REASON__DONE;
+	peer->reader.existing = subscribe->has_existing && subscribe->existing &&
+				filter.wants & 1ULL << NW_WANT_CONN;
+	if (slots_join(peer->server->slots, &peer->reader, &filter, &why))
+		peer_refuse(peer, why.code, "%s", why.message);
+}
+
+static void handle_unsubscribe(struct peer *peer, const Netwatch__Request *request)
+{
+	(void)request;
+	peer->state = PEER_LEAVING;
+	slots_leave(peer->server->slots, &peer->reader);
+}
+
+/* -------------------------------------------------------------------- list */
+
+struct listing {
+	struct peer *peer;
+	struct filter filter;
+};
+
+void requests_send_row(struct peer *peer, const struct nw_row *row)
+{
+	struct nw_conn_record record = {.stage = NW_CONN_EXISTING};
+	struct event_frame frame;
+
+	record.head.connection = row->connection;
+	record.head.category = NW_CATEGORY_CONN;
+	record.head.time_ns = event_monotonic();
+	if (!event_from_record(&frame, &record.head, sizeof(record), event_unix_offset(),
+			       peer->server->kernel_addresses && !peer->uid))
+		peer_send_frame(peer, frame.data, frame.size);
+}
+
+static void list_row(const struct nw_row *row, void *arg)
+{
+	struct listing *listing = arg;
+
+	if (filter_accepts(&listing->filter, row))
+		requests_send_row(listing->peer, row);
+}
+
+static void handle_list(struct peer *peer, const Netwatch__Request *request)
+{
+	struct listing listing = {.peer = peer};
+	int err;
+
+	if (request->list->base.n_unknown_fields) {
+		peer_refuse(peer, INVALID, "list: field %u is not known to this collector",
+			    request->list->base.unknown_fields[0].tag);
+		return;
+	}
+	if (!parse_filter(peer, &listing.filter, request->list->filter))
+		return;
+	err = probe_walk(peer->server->probe, list_row, &listing);
+	if (err)
+		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
+			    "this kernel refused a walk over sockets: %s", strerror(-err));
+	else
+		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+}
+
+static void handle_status(struct peer *peer, const Netwatch__Request *request)
+{
+	(void)request;
+	if (!status_send(peer))
+		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+}
+
+/* ---------------------------------------------------------------- dispatch */
+
+static const struct verb {
+	const char *name;
+	enum peer_state when;
+	void (*handle)(struct peer *peer, const Netwatch__Request *request);
+} verbs[] = {
+	[NETWATCH__REQUEST__REQUEST_HELLO] = {"hello", PEER_NEW, handle_hello},
+	[NETWATCH__REQUEST__REQUEST_SUBSCRIBE] = {"subscribe", PEER_GREETED, handle_subscribe},
+	[NETWATCH__REQUEST__REQUEST_UNSUBSCRIBE] = {"unsubscribe", PEER_SUBSCRIBED,
+						    handle_unsubscribe},
+	[NETWATCH__REQUEST__REQUEST_LIST] = {"list", PEER_GREETED, handle_list},
+	[NETWATCH__REQUEST__REQUEST_STATUS] = {"status", PEER_GREETED, handle_status},
+};
+
+static const char *const when_names[] = {
+	[PEER_NEW] = "the first message",
+	[PEER_GREETED] = "once, after hello",
+	[PEER_SUBSCRIBED] = "after subscribe",
+};
+
+/* A message may say anything of its own size: unpacking gets so much memory and no more. */
+static void *budget_alloc(void *data, size_t size)
+{
+	size_t *left = data;
+
+	if (size > *left)
+		return NULL;
+	*left -= size;
+	return malloc(size);
+}
+
+static void budget_free(void *data, void *memory)
+{
+	(void)data;
+	free(memory);
+}
+
+void requests_handle(struct peer *peer, const uint8_t *data, size_t size)
+{
+	size_t budget = UNPACK_BUDGET;
+	ProtobufCAllocator allocator = {.alloc = budget_alloc,
+					.free = budget_free,
+					.allocator_data = &budget};
+	Netwatch__Request *request = netwatch__request__unpack(&allocator, size, data);
+	const struct verb *verb = NULL;
+
+	if (!request) {
+		peer_refuse(peer, NETWATCH__ERROR__CODE__FRAME, "not a request");
+		return;
+	}
+	if (request->request_case < sizeof(verbs) / sizeof(verbs[0]))
+		verb = &verbs[request->request_case];
+	if (!verb || !verb->handle)
+		peer_refuse(peer, INVALID, "a request that this collector does not know");
+	else if (peer->state == PEER_LEAVING)
+		log_debug("%s after unsubscribe is ignored", verb->name);
+	else if (peer->state != verb->when)
+		peer_refuse(peer, INVALID, "%s comes %s", verb->name, when_names[verb->when]);
+	else
+		verb->handle(peer, request);
+	netwatch__request__free_unpacked(request, &allocator);
+}

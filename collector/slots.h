@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Slots: distinct filters with their readers, and the life of each: its tables are written
+ * and published, its bit is set; later its bit is cleared, and after a grace period and the
+ * last record that can carry it, the bit is free. See "Life of a slot" in doc/implement.md.
+ */
+#ifndef NETWATCH_SLOTS_H
+#define NETWATCH_SLOTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "filter.h"
+#include "stream.h"
+
+#define SLOTS_PER_UID 16 /* distinct filters of one user at once; root is exempt */
+
+struct event_base;
+struct probe;
+struct ring;
+struct slots;
+
+/* ring_fd: the map of ring. NULL with errno set. */
+struct slots *slots_new(struct event_base *base, struct probe *probe, struct ring *ring,
+			int ring_fd);
+/* All readers must have left or be abandoned. */
+void slots_free(struct slots *slots);
+
+/*
+ * Puts reader to the slot of this filter (copied). Its ops tell what becomes of it: rows and
+ * live, or refused, not before this returns. -EINVAL with *why when a limit forbids it.
+ */
+int slots_join(struct slots *slots, struct reader *reader, const struct filter *filter,
+	       struct filter_error *why);
+/* The reader wants no more: what is under way still comes, then ops->left. */
+void slots_leave(struct slots *slots, struct reader *reader);
+/* The reader is gone: it is forgotten at once, without a call. Legal at any time. */
+void slots_abandon(struct slots *slots, struct reader *reader);
+
+/* The filter and number of a reader's slot; it has one from slots_join to left. */
+const struct filter *slots_filter(const struct reader *reader);
+unsigned slots_number(const struct slots *slots, const struct reader *reader);
+/* Events that carried this reader's bit so far. */
+uint64_t slots_matched(const struct reader *reader);
+
+#endif

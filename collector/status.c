@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+#include <event2/buffer.h>
+
+#include "category.h"
+#include "event.h"
+#include "peer.h"
+#include "probe.h"
+#include "server.h"
+#include "slots.h"
+#include "status.h"
+#include "version.h"
+
+#define HOOKS_MAX      32 /* programs of one category; more are not named */
+#define CATEGORIES_MAX 64
+
+struct category_row {
+	Netwatch__CategoryStatus message;
+	struct probe_hook hooks[HOOKS_MAX];
+	char *names[HOOKS_MAX];
+};
+
+struct subscription_row {
+	Netwatch__SubscriptionStatus message;
+	Netwatch__Totals totals;
+	char *categories[CATEGORIES_MAX];
+};
+
+/* The message of a status with all that it points to. */
+struct report {
+	Netwatch__Status status;
+	struct utsname kernel;
+	struct category_row category[CATEGORIES_MAX];
+	Netwatch__CategoryStatus *category_list[CATEGORIES_MAX];
+	struct subscription_row subscription[SERVER_PEERS_MAX];
+	Netwatch__SubscriptionStatus *subscription_list[SERVER_PEERS_MAX];
+};
+
+static char *text(const char *constant)
+{
+	return (char *)(uintptr_t)constant;
+}
+
+static void fill_category(struct category_row *row, const struct peer *peer, const char *name)
+{
+	Netwatch__CategoryStatus *m = &row->message;
+	size_t n = probe_hooks(peer->server->probe, name, row->hooks, HOOKS_MAX);
+
+	netwatch__category_status__init(m);
+	m->name = text(name);
+	m->has_available = 1;
+	m->available = probe_offers(peer->server->probe, name);
+	m->hook = row->names;
+	for (size_t i = 0; i < n; i++) {
+		if (!row->hooks[i].reason)
+			row->names[m->n_hook++] = text(row->hooks[i].hook);
+		else if (!m->available)
+			m->reason = text(row->hooks[i].reason);
+	}
+}
+
+static void fill_subscription(struct subscription_row *row, const struct peer *peer)
+{
+	Netwatch__SubscriptionStatus *m = &row->message;
+
+	netwatch__subscription_status__init(m);
+	peer_totals(peer, &row->totals);
+	m->has_uid = m->has_pid = m->has_events_per_s = m->has_queue_bytes = m->has_slot = 1;
+	m->uid = peer->uid;
+	m->pid = (uint32_t)peer->pid;
+	m->totals = &row->totals;
+	m->events_per_s = peer->rate;
+	m->queue_bytes = evbuffer_get_length(peer->out);
+	m->slot = slots_number(peer->server->slots, &peer->reader);
+	m->category = row->categories;
+	for (size_t i = 0; i < n_categories; i++) {
+		if (peer->categories & 1ULL << i)
+			row->categories[m->n_category++] = text(categories[i]->name);
+	}
+}
+
+static bool may_see(const struct peer *peer, const struct peer *other)
+{
+	return peer->scope >= NETWATCH__SCOPE__ALL ||
+	       (peer->scope == NETWATCH__SCOPE__OWN && other->uid == peer->uid);
+}
+
+static void fill(struct report *r, const struct peer *peer)
+{
+	Netwatch__Status *m = &r->status;
+	const struct peer *other;
+
+	netwatch__status__init(m);
+	uname(&r->kernel);
+	m->version = text(VERSION);
+	m->kernel = r->kernel.release;
+	m->has_uptime_s = m->has_scope = 1;
+	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
+	m->scope = peer->scope;
+	m->category = r->category_list;
+	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {
+		fill_category(&r->category[i], peer, categories[i]->name);
+		r->category_list[m->n_category++] = &r->category[i].message;
+	}
+	m->subscription = r->subscription_list;
+	TAILQ_FOREACH (other, &peer->server->peers, link) {
+		if (!other->live || other->state != PEER_SUBSCRIBED || !may_see(peer, other))
+			continue;
+		fill_subscription(&r->subscription[m->n_subscription], other);
+		r->subscription_list[m->n_subscription] =
+			&r->subscription[m->n_subscription].message;
+		m->n_subscription++;
+	}
+}
+
+int status_send(struct peer *peer)
+{
+	struct report *report = calloc(1, sizeof(*report));
+	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
+	int err;
+
+	if (!report) {
+		peer_refuse(peer, NETWATCH__ERROR__CODE__BUSY, "no memory for a status");
+		return -ENOMEM;
+	}
+	fill(report, peer);
+	reply.reply_case = NETWATCH__REPLY__REPLY_STATUS;
+	reply.status = &report->status;
+	err = peer_send(peer, &reply);
+	free(report);
+	return err;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stream.h"
+
+void block_unref(struct block *block)
+{
+	if (block && !--block->references)
+		free(block);
+}
+
+void stream_init(struct stream *stream)
+{
+	memset(stream, 0, sizeof(*stream));
+	TAILQ_INIT(&stream->readers);
+}
+
+void stream_deinit(struct stream *stream)
+{
+	block_unref(stream->block);
+	stream->block = NULL;
+}
+
+static struct block *begin_block(uint64_t unix_ns)
+{
+	struct block *block = malloc(sizeof(*block));
+
+	if (!block)
+		return NULL;
+	memset(block, 0, offsetof(struct block, data));
+	block->references = 1;
+	block->first_ns = unix_ns;
+	return block;
+}
+
+/* No memory: an empty block of one event, which every reader must count as lost. */
+static void lose_event(struct stream *stream)
+{
+	struct reader *reader;
+
+	TAILQ_FOREACH (reader, &stream->readers, link)
+		reader->lost_queue++;
+}
+
+void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns)
+{
+	struct block *block;
+
+	stream->matched++;
+	if (TAILQ_EMPTY(&stream->readers))
+		return;
+	if (stream->block && stream->block->used + size > BLOCK_SIZE)
+		stream_flush(stream);
+	if (!stream->block)
+		stream->block = begin_block(unix_ns);
+	block = stream->block;
+	if (!block) {
+		lose_event(stream);
+		return;
+	}
+	memcpy(block->data + block->used, frame, size);
+	block->used += size;
+	block->events++;
+	block->last_ns = unix_ns;
+}
+
+void stream_flush(struct stream *stream)
+{
+	struct block *block = stream->block;
+	struct reader *reader;
+
+	if (!block)
+		return;
+	stream->block = NULL;
+	TAILQ_FOREACH (reader, &stream->readers, link)
+		reader->ops->block(reader, block);
+	block_unref(block);
+}
+
+void stream_lost(struct stream *stream, uint64_t total, uint64_t first_ns, uint64_t last_ns)
+{
+	uint64_t count = total - stream->lost;
+	struct reader *reader;
+
+	if (!count)
+		return;
+	stream_flush(stream);
+	stream->lost = total;
+	TAILQ_FOREACH (reader, &stream->readers, link) {
+		reader->lost_kernel += count;
+		reader->ops->lost(reader, count, first_ns, last_ns);
+	}
+}
+
+void stream_join(struct stream *stream, struct reader *reader)
+{
+	stream_flush(stream);
+	reader->matched_base = stream->matched;
+	TAILQ_INSERT_TAIL(&stream->readers, reader, link);
+}
+
+void stream_leave(struct stream *stream, struct reader *reader)
+{
+	stream_flush(stream);
+	reader->matched_base = stream_matched(stream, reader); /* from here on the total itself */
+	TAILQ_REMOVE(&stream->readers, reader, link);
+}
+
+uint64_t stream_matched(const struct stream *stream, const struct reader *reader)
+{
+	return stream->matched - reader->matched_base + reader->lost_kernel;
+}
