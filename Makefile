@@ -75,10 +75,10 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.o
 
 $(B)/tests/test_client_%: tests/unit/test_client_%.c $(B)/client.a $(B)/common.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_client)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_client)
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/collector.a $(B)/common.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS_collector)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_collector)
 
 $(B)/tests/bench/traffic: $(call objs,tests/bench)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^

@@ -6,12 +6,13 @@
  *   probe.c      BPF objects, links, walks               privilege.c  the drop
  *
  *   ring.c       reads the ring                          drain.c      when it is read
- *   slots.c      filters in use and their readers        stream.c     one slot's events, in blocks
+ *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
+ *   slots.c      filters in use and their readers        grace.c      until no older program runs
  *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
  *   categories.c, category/   what is particular to one category
  *
- *   filter.c, filter_parse.c  what a filter means        tables.c, tables_compile.c  ... to the
- * kernel grace.c      waits until no program runs that began before
+ *   filter.c, filter_parse.c  what a filter means
+ *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
  *   requests.c   what it may ask for                     scope.c      what it may see

@@ -6,12 +6,11 @@
 
 #include <event2/event.h>
 
-#include "drain.h"
+#include "dispatch.h"
 #include "event.h"
 #include "grace.h"
 #include "log.h"
 #include "probe.h"
-#include "ring.h"
 #include "slots.h"
 #include "tables.h"
 
@@ -27,6 +26,7 @@ enum slot_state {
 
 enum reader_state {
 	READER_NONE,
+	READER_QUEUED,	/* in slots.queue, for a slot that is closing */
 	READER_WAITING, /* in slot.waiting, for the tables */
 	READER_JOINING, /* in slot.waiting, for its mark */
 	READER_READING, /* in stream.readers */
@@ -34,6 +34,7 @@ enum reader_state {
 };
 
 struct slot {
+	struct slots *slots;
 	enum slot_state state;
 	struct filter *filter;
 	struct stream stream;
@@ -43,221 +44,71 @@ struct slot {
 	uint64_t ticket; /* CLOSING: grace period after its bit was cleared */
 };
 
-/*
- * Something that happens at a position of the ring, between the records that were reserved
- * before it was noted and those after. What was lost until then belongs before it.
- */
-enum mark_kind { MARK_LOSS, MARK_JOIN, MARK_LEAVE, MARK_FREE };
-
-struct mark {
-	STAILQ_ENTRY(mark) link; /* slots.marks */
-	enum mark_kind kind;
-	uint64_t position;
-	uint64_t unix_ns;
-	struct slot *slot;	 /* NULL: MARK_LOSS, of all slots */
-	struct reader *reader;	 /* JOIN, LEAVE; NULL: it was abandoned */
-	uint64_t lost[NW_SLOTS]; /* totals when it was noted */
-};
-
 struct slots {
 	struct slot slot[NW_SLOTS];
-	STAILQ_HEAD(, mark) marks; /* positions ascend */
 	struct probe *probe;
 	struct nw_shared *shared;
-	struct ring *ring;
 	struct tables *tables;
 	struct grace *grace;
-	struct drain *drain;
-	struct event *pump; /* tables are to be written */
+	struct dispatch *dispatch;
+	struct event *pump; /* something waits to begin */
 	struct event *parked;
+	struct reader_list queue;
 	uint64_t flip_ticket; /* grace period after the last publication */
-	uint64_t lost_any;    /* nw_shared.lost_any, as last noted */
-	uint64_t looked_ns;   /* Unix time of the last look at it */
-	int64_t unix_offset;  /* of this turn */
-	uint64_t dirty;	      /* slots whose stream has a block */
 };
 
-static unsigned number(const struct slots *slots, const struct slot *slot)
+static unsigned number(const struct slot *slot)
 {
-	return (unsigned)(slot - slots->slot);
-}
-
-static uint64_t unix_now(void)
-{
-	return event_monotonic() + (uint64_t)event_unix_offset();
-}
-
-/* ------------------------------------------------------------------ marks */
-
-static uint64_t lost_total(const struct slots *slots, unsigned slot)
-{
-	uint64_t total = 0;
-
-	for (unsigned i = 0; i < NW_LOSS_STRIPES; i++)
-		total += __atomic_load_n(&slots->shared->lost[i][slot], __ATOMIC_RELAXED);
-	return total;
-}
-
-/* Losses are read before the position: what they count was before it. */
-static struct mark *note(struct slots *slots, enum mark_kind kind, struct slot *slot,
-			 struct reader *reader)
-{
-	struct mark *mark = malloc(sizeof(*mark));
-
-	if (!mark) {
-		log_error("no memory for an account of 600 bytes");
-		abort();
-	}
-	mark->kind = kind;
-	mark->slot = slot;
-	mark->reader = reader;
-	for (unsigned i = 0; i < NW_SLOTS; i++)
-		mark->lost[i] = lost_total(slots, i);
-	mark->position = ring_end(slots->ring);
-	mark->unix_ns = unix_now();
-	STAILQ_INSERT_TAIL(&slots->marks, mark, link);
-	drain_kick(slots->drain);
-	return mark;
-}
-
-static void tell_losses(struct slots *slots, const struct mark *mark)
-{
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *slot = &slots->slot[i];
-
-		if (slot->state == SLOT_LIVE || slot->state == SLOT_CLOSING)
-			stream_lost(&slot->stream, mark->lost[i], slots->looked_ns, mark->unix_ns);
-	}
-	slots->looked_ns = mark->unix_ns;
-}
-
-static void free_slot(struct slots *slots, struct slot *slot)
-{
-	free(slot->filter);
-	slot->filter = NULL;
-	stream_deinit(&slot->stream);
-	slot->state = SLOT_FREE;
-	slots->dirty &= ~(1ULL << number(slots, slot));
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		if (slots->slot[i].state != SLOT_FREE)
-			return;
-	}
-	drain_stop(slots->drain);
-	evtimer_del(slots->parked);
-	probe_detach(slots->probe);
-}
-
-static void reach(struct slots *slots, const struct mark *mark)
-{
-	struct slot *slot = mark->slot;
-	struct reader *reader = mark->reader;
-
-	tell_losses(slots, mark);
-	if (mark->kind == MARK_FREE)
-		free_slot(slots, slot);
-	if (!reader)
-		return;
-	if (mark->kind == MARK_JOIN) {
-		TAILQ_REMOVE(&slot->waiting, reader, link);
-		stream_join(&slot->stream, reader);
-		if (reader->state == READER_JOINING)
-			reader->state = READER_READING;
-	} else if (mark->kind == MARK_LEAVE) {
-		stream_leave(&slot->stream, reader);
-		reader->state = READER_NONE;
-		reader->end_ns = event_monotonic();
-		reader->ops->left(reader);
-	}
-}
-
-static void reach_marks(struct slots *slots)
-{
-	struct mark *mark;
-
-	while ((mark = STAILQ_FIRST(&slots->marks)) &&
-	       mark->position <= ring_position(slots->ring)) {
-		STAILQ_REMOVE_HEAD(&slots->marks, link);
-		reach(slots, mark);
-		free(mark);
-	}
-}
-
-/* --------------------------------------------------------------- the turn */
-
-static void on_record(void *arg, const void *data, size_t size)
-{
-	struct slots *slots = arg;
-	const struct nw_record *record = data;
-	struct event_frame frames[2];
-	bool have[2] = {false, false};
-	uint64_t receivers, unix_ns;
-
-	if (size < sizeof(*record)) {
-		log_error("a record of %zu bytes", size);
-		return;
-	}
-	unix_ns = record->time_ns + (uint64_t)slots->unix_offset;
-	for (receivers = record->receivers; receivers; receivers &= receivers - 1) {
-		unsigned i = (unsigned)__builtin_ctzll(receivers);
-		struct slot *slot = &slots->slot[i];
-		bool view;
-
-		if (!slot->filter || TAILQ_EMPTY(&slot->stream.readers))
-			continue;
-		view = slot->filter->with_address;
-		if (!have[view] &&
-		    event_from_record(&frames[view], record, size, slots->unix_offset, view)) {
-			log_error("a record of category %u and %zu bytes", record->category, size);
-			return;
-		}
-		have[view] = true;
-		stream_event(&slot->stream, frames[view].data, frames[view].size, unix_ns);
-		slots->dirty |= 1ULL << i;
-	}
-}
-
-static void flush(struct slots *slots)
-{
-	for (; slots->dirty; slots->dirty &= slots->dirty - 1)
-		stream_flush(&slots->slot[__builtin_ctzll(slots->dirty)].stream);
-}
-
-static void look_for_losses(struct slots *slots)
-{
-	uint64_t any = __atomic_load_n(&slots->shared->lost_any, __ATOMIC_ACQUIRE);
-
-	if (any != slots->lost_any) {
-		slots->lost_any = any;
-		note(slots, MARK_LOSS, NULL, NULL);
-	} else if (STAILQ_EMPTY(&slots->marks)) {
-		slots->looked_ns = unix_now();
-	}
-}
-
-static size_t turn(void *arg, size_t budget)
-{
-	struct slots *slots = arg;
-	size_t n = 0, got;
-
-	slots->unix_offset = event_unix_offset();
-	look_for_losses(slots);
-	do {
-		struct mark *mark = STAILQ_FIRST(&slots->marks);
-
-		got = ring_read(slots->ring, mark ? mark->position : UINT64_MAX, budget - n,
-				on_record, slots);
-		n += got;
-		reach_marks(slots);
-	} while (got && n < budget);
-	flush(slots);
-	return n;
+	return (unsigned)(slot - slot->slots->slot);
 }
 
 /* -------------------------------------------------------- life of a slot */
 
+static void free_slot(void *arg)
+{
+	struct slot *slot = arg;
+	struct slots *slots = slot->slots;
+
+	free(slot->filter);
+	slot->filter = NULL;
+	dispatch_close(slots->dispatch, number(slot));
+	stream_deinit(&slot->stream);
+	slot->state = SLOT_FREE;
+	event_active(slots->pump, EV_TIMEOUT, 0);
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		if (slots->slot[i].state != SLOT_FREE)
+			return;
+	}
+	dispatch_stop(slots->dispatch);
+	evtimer_del(slots->parked);
+	probe_detach(slots->probe);
+}
+
+static void joined(void *arg)
+{
+	struct reader *reader = arg;
+
+	TAILQ_REMOVE(&reader->slot->waiting, reader, link);
+	stream_join(&reader->slot->stream, reader);
+	reader->joined = true;
+	if (reader->state == READER_JOINING)
+		reader->state = READER_READING;
+}
+
+static void left(void *arg)
+{
+	struct reader *reader = arg;
+
+	stream_leave(&reader->slot->stream, reader);
+	reader->joined = false;
+	reader->state = READER_NONE;
+	reader->end_ns = event_monotonic();
+	reader->ops->left(reader);
+}
+
 static void set_bit(struct slots *slots, const struct slot *slot, bool on)
 {
-	uint64_t bit = 1ULL << number(slots, slot);
+	uint64_t bit = 1ULL << number(slot);
 
 	for (unsigned i = 0; i < NW_WANTS; i++) {
 		if (!(slot->filter->wants & 1ULL << i))
@@ -287,7 +138,108 @@ static void refuse_waiting(struct slots *slots, int err)
 			reader->state = READER_NONE;
 			reader->ops->refused(reader, &why);
 		}
-		free_slot(slots, slot);
+		free_slot(slot);
+	}
+}
+
+static struct slot *find_slot(struct slots *slots, const struct filter *filter)
+{
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		struct slot *slot = &slots->slot[i];
+
+		if ((slot->state == SLOT_WAITING || slot->state == SLOT_LIVE) &&
+		    !memcmp(slot->filter, filter, sizeof(*filter)))
+			return slot;
+	}
+	return NULL;
+}
+
+/* -EAGAIN: one is about to be free. -EINVAL with *why: a limit. */
+static int new_slot(struct slots *slots, const struct filter *filter, uint32_t uid,
+		    struct slot **out, struct filter_error *why)
+{
+	struct slot *slot = NULL;
+	bool closing = false;
+	unsigned own = 0;
+
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		struct slot *s = &slots->slot[i];
+
+		own += (s->state == SLOT_WAITING || s->state == SLOT_LIVE) && s->uid == uid;
+		closing |= s->state == SLOT_CLOSING;
+		if (s->state == SLOT_FREE && !slot)
+			slot = s;
+	}
+	why->code = NETWATCH__ERROR__CODE__LIMIT;
+	if (uid && own >= SLOTS_PER_UID) {
+		snprintf(why->message, sizeof(why->message),
+			 "uid %u has %d distinct filters at once already", uid, SLOTS_PER_UID);
+		return -EINVAL;
+	}
+	if (!slot && closing)
+		return -EAGAIN;
+	if (slot)
+		slot->filter = malloc(sizeof(*slot->filter));
+	if (!slot || !slot->filter) {
+		snprintf(why->message, sizeof(why->message), "all %d filters are in use", NW_SLOTS);
+		return -EINVAL;
+	}
+	memcpy(slot->filter, filter, sizeof(*filter));
+	slot->state = SLOT_WAITING;
+	slot->uid = uid;
+	slot->active = 0;
+	stream_init(&slot->stream);
+	TAILQ_INIT(&slot->waiting);
+	*out = slot;
+	return 0;
+}
+
+static int place(struct slots *slots, struct reader *reader, const struct filter *filter,
+		 struct filter_error *why)
+{
+	struct slot *slot = find_slot(slots, filter);
+	int err = slot ? 0 : new_slot(slots, filter, reader->uid, &slot, why);
+
+	if (err)
+		return err;
+	reader->slot = slot;
+	reader->state = READER_WAITING;
+	slot->active++;
+	TAILQ_INSERT_TAIL(&slot->waiting, reader, link);
+	event_active(slots->pump, EV_TIMEOUT, 0);
+	return 0;
+}
+
+static void unqueue(struct slots *slots, struct reader *reader)
+{
+	TAILQ_REMOVE(&slots->queue, reader, link);
+	free(reader->queued);
+	reader->queued = NULL;
+	reader->state = READER_NONE;
+}
+
+static void place_queued(struct slots *slots)
+{
+	struct reader *reader;
+
+	while ((reader = TAILQ_FIRST(&slots->queue))) {
+		struct filter *filter = reader->queued;
+		struct filter_error why;
+		int err;
+
+		/* place() links the reader elsewhere. */
+		TAILQ_REMOVE(&slots->queue, reader, link);
+		err = place(slots, reader, filter, &why);
+		if (err == -EAGAIN) {
+			TAILQ_INSERT_HEAD(&slots->queue, reader, link);
+			return;
+		}
+		reader->queued = NULL;
+		free(filter);
+		if (err) {
+			reader->state = READER_NONE;
+			reader->ops->refused(reader, &why);
+		}
 	}
 }
 
@@ -330,7 +282,7 @@ static void gather(struct slots *slots, struct beginning *b)
 		TAILQ_FOREACH (reader, &slot->waiting, link) {
 			if (reader->state != READER_WAITING || b->n == READERS_AT_ONCE)
 				continue;
-			note(slots, MARK_JOIN, slot, reader);
+			dispatch_mark(slots->dispatch, joined, reader);
 			reader->state = READER_JOINING;
 			reader->start_ns = event_monotonic();
 			b->reader[b->n++] = reader;
@@ -376,7 +328,7 @@ static int publish(struct slots *slots)
 		if (slot->state != SLOT_WAITING)
 			continue;
 		slot->state = SLOT_LIVE;
-		slot->stream.lost = lost_total(slots, i);
+		dispatch_open(slots->dispatch, i, &slot->stream, slot->filter->with_address);
 		set_bit(slots, slot, true);
 	}
 	return 0;
@@ -395,7 +347,7 @@ static int attach(struct slots *slots)
 
 	if (err)
 		return err;
-	drain_start(slots->drain);
+	dispatch_start(slots->dispatch);
 	watch_parked(slots);
 	return 0;
 }
@@ -409,6 +361,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	place_queued(slots);
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		waiting |= slots->slot[i].state == SLOT_WAITING;
 	if (waiting && grace_passed(slots->grace, slots->flip_ticket)) {
@@ -425,7 +378,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 static void close_slot(struct slots *slots, struct slot *slot)
 {
 	if (slot->state == SLOT_WAITING) {
-		free_slot(slots, slot);
+		free_slot(slot);
 		return;
 	}
 	set_bit(slots, slot, false);
@@ -444,7 +397,7 @@ static void on_grace(void *arg)
 		    !grace_passed(slots->grace, slot->ticket))
 			continue;
 		slot->ticket = 0;
-		note(slots, MARK_FREE, slot, NULL);
+		dispatch_mark(slots->dispatch, free_slot, slot);
 	}
 	event_active(slots->pump, EV_TIMEOUT, 0);
 }
@@ -476,67 +429,24 @@ static void on_parked(evutil_socket_t fd, short what, void *arg)
 
 /* ------------------------------------------------------------- interface */
 
-static struct slot *find_slot(struct slots *slots, const struct filter *filter)
-{
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *slot = &slots->slot[i];
-
-		if ((slot->state == SLOT_WAITING || slot->state == SLOT_LIVE) &&
-		    !memcmp(slot->filter, filter, sizeof(*filter)))
-			return slot;
-	}
-	return NULL;
-}
-
-static struct slot *new_slot(struct slots *slots, const struct filter *filter, uint32_t uid,
-			     struct filter_error *why)
-{
-	struct slot *slot = NULL;
-	unsigned own = 0;
-
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		const struct slot *s = &slots->slot[i];
-
-		own += s->state != SLOT_FREE && s->state != SLOT_CLOSING && s->uid == uid;
-		if (s->state == SLOT_FREE && !slot)
-			slot = &slots->slot[i];
-	}
-	why->code = NETWATCH__ERROR__CODE__LIMIT;
-	if (uid && own >= SLOTS_PER_UID) {
-		snprintf(why->message, sizeof(why->message),
-			 "uid %u has %d distinct filters at once already", uid, SLOTS_PER_UID);
-		return NULL;
-	}
-	if (slot)
-		slot->filter = malloc(sizeof(*slot->filter));
-	if (!slot || !slot->filter) {
-		snprintf(why->message, sizeof(why->message), "all %d filters are in use", NW_SLOTS);
-		return NULL;
-	}
-	memcpy(slot->filter, filter, sizeof(*filter));
-	slot->state = SLOT_WAITING;
-	slot->uid = uid;
-	slot->active = 0;
-	stream_init(&slot->stream);
-	TAILQ_INIT(&slot->waiting);
-	return slot;
-}
-
 int slots_join(struct slots *slots, struct reader *reader, const struct filter *filter,
 	       struct filter_error *why)
 {
-	struct slot *slot = find_slot(slots, filter);
+	int err;
 
-	if (!slot)
-		slot = new_slot(slots, filter, reader->uid, why);
-	if (!slot)
-		return -EINVAL;
-	reader->slot = slot;
-	reader->state = READER_WAITING;
+	reader->joined = false;
 	reader->end_ns = 0;
-	slot->active++;
-	TAILQ_INSERT_TAIL(&slot->waiting, reader, link);
-	event_active(slots->pump, EV_TIMEOUT, 0);
+	err = place(slots, reader, filter, why);
+	if (err != -EAGAIN)
+		return err;
+	reader->queued = malloc(sizeof(*filter));
+	if (!reader->queued) {
+		snprintf(why->message, sizeof(why->message), "no memory for a filter");
+		return -EINVAL;
+	}
+	memcpy(reader->queued, filter, sizeof(*filter));
+	reader->state = READER_QUEUED;
+	TAILQ_INSERT_TAIL(&slots->queue, reader, link);
 	return 0;
 }
 
@@ -546,6 +456,11 @@ void slots_leave(struct slots *slots, struct reader *reader)
 
 	if (reader->state == READER_NONE || reader->state == READER_LEAVING)
 		return;
+	if (reader->state == READER_QUEUED) {
+		unqueue(slots, reader);
+		reader->ops->left(reader);
+		return;
+	}
 	slot->active--;
 	if (reader->state == READER_WAITING) {
 		TAILQ_REMOVE(&slot->waiting, reader, link);
@@ -553,7 +468,7 @@ void slots_leave(struct slots *slots, struct reader *reader)
 		reader->ops->left(reader);
 	} else {
 		reader->state = READER_LEAVING;
-		note(slots, MARK_LEAVE, slot, reader);
+		dispatch_mark(slots->dispatch, left, reader);
 	}
 	if (!slot->active)
 		close_slot(slots, slot);
@@ -562,21 +477,14 @@ void slots_leave(struct slots *slots, struct reader *reader)
 void slots_abandon(struct slots *slots, struct reader *reader)
 {
 	struct slot *slot = reader->slot;
-	struct mark *mark;
-	bool joined = true;
 
+	if (reader->state == READER_QUEUED)
+		unqueue(slots, reader);
 	if (reader->state == READER_NONE)
 		return;
-	STAILQ_FOREACH (mark, &slots->marks, link) {
-		if (mark->reader != reader)
-			continue;
-		joined &= mark->kind != MARK_JOIN;
-		mark->reader = NULL;
-	}
-	if (joined && reader->state != READER_WAITING)
-		TAILQ_REMOVE(&slot->stream.readers, reader, link);
-	else
-		TAILQ_REMOVE(&slot->waiting, reader, link);
+	dispatch_forget(slots->dispatch, reader);
+	TAILQ_REMOVE(reader->joined ? &slot->stream.readers : &slot->waiting, reader, link);
+	reader->joined = false;
 	if (reader->state != READER_LEAVING && !--slot->active)
 		close_slot(slots, slot);
 	reader->state = READER_NONE;
@@ -587,9 +495,9 @@ const struct filter *slots_filter(const struct reader *reader)
 	return reader->slot->filter;
 }
 
-unsigned slots_number(const struct slots *slots, const struct reader *reader)
+unsigned slots_number(const struct reader *reader)
 {
-	return number(slots, reader->slot);
+	return number(reader->slot);
 }
 
 uint64_t slots_matched(const struct reader *reader)
@@ -606,19 +514,18 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct rin
 
 	if (!slots)
 		return NULL;
-	STAILQ_INIT(&slots->marks);
 	for (unsigned i = 0; i < NW_SLOTS; i++)
-		TAILQ_INIT(&slots->slot[i].waiting);
+		slots->slot[i].slots = slots;
+	TAILQ_INIT(&slots->queue);
 	slots->probe = probe;
 	slots->shared = probe_shared(probe);
-	slots->ring = ring;
 	slots->tables = tables_new(slots->shared, probe_ports(probe), probe_map(probe, "prefixes"),
 				   probe_map(probe, "values"));
 	slots->grace = grace_new(base, wait_grace, on_grace, slots);
-	slots->drain = drain_new(base, ring, ring_fd, slots->shared, turn, slots);
+	slots->dispatch = dispatch_new(base, ring, ring_fd, slots->shared);
 	slots->pump = event_new(base, -1, 0, on_pump, slots);
 	slots->parked = evtimer_new(base, on_parked, slots);
-	if (slots->tables && slots->grace && slots->drain && slots->pump && slots->parked)
+	if (slots->tables && slots->grace && slots->dispatch && slots->pump && slots->parked)
 		return slots;
 	slots_free(slots);
 	errno = ENOMEM;
@@ -627,20 +534,14 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct rin
 
 void slots_free(struct slots *slots)
 {
-	struct mark *mark;
-
 	if (!slots)
 		return;
 	grace_free(slots->grace);
-	drain_free(slots->drain);
+	dispatch_free(slots->dispatch);
 	if (slots->pump)
 		event_free(slots->pump);
 	if (slots->parked)
 		event_free(slots->parked);
-	while ((mark = STAILQ_FIRST(&slots->marks))) {
-		STAILQ_REMOVE_HEAD(&slots->marks, link);
-		free(mark);
-	}
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		stream_deinit(&slots->slot[i].stream);
 		free(slots->slot[i].filter);

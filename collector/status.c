@@ -74,7 +74,7 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	m->totals = &row->totals;
 	m->events_per_s = peer->rate;
 	m->queue_bytes = evbuffer_get_length(peer->out);
-	m->slot = slots_number(peer->server->slots, &peer->reader);
+	m->slot = slots_number(&peer->reader);
 	m->category = row->categories;
 	for (size_t i = 0; i < n_categories; i++) {
 		if (peer->categories & 1ULL << i)

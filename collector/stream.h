@@ -60,9 +60,11 @@ struct reader {
 
 	/* of slots.c and stream.c */
 	struct slot *slot;
-	uint64_t start_ns; /* CLOCK_MONOTONIC */
-	uint64_t end_ns;   /* 0: it has not left */
+	struct filter *queued; /* while it waits for a slot */
+	uint64_t start_ns;     /* CLOCK_MONOTONIC */
+	uint64_t end_ns;       /* 0: it has not left */
 	int state;
+	bool joined;		  /* in stream.readers, not in slot.waiting */
 	TAILQ_ENTRY(reader) link; /* slot.waiting or stream.readers */
 };
 

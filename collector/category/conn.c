@@ -60,10 +60,10 @@ static bool write_conn(struct wire *w, const struct nw_record *record, size_t si
 		return false;
 	wire_uint(w, EVENT, r->stage);
 	wire_uint(w, STATE, record->connection.state);
+	if (r->stage == NW_CONN_FAILED && !write_failed(w, r, size))
+		return false;
 	if (r->handshake_us)
 		wire_uint(w, HANDSHAKE_US, r->handshake_us);
-	if (r->stage == NW_CONN_FAILED)
-		return write_failed(w, r, size);
 	if (r->stage == NW_CONN_CLOSE)
 		return write_close(w, r, size);
 	return true;

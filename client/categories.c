@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The set of categories of a subscription.
+#include <errno.h>
+#include <string.h>
+
+#include "categories.h"
+#include "event.h"
+
+/* Names of the contract: not offered is another error than not existing. */
+static const char *const known[] = {"conn",    "packet",     "retransmit", "error",
+				    "tcpinfo", "congestion", "http"};
+
+/* The name as a constant, or NULL. Whatever else the schema has is known too. */
+static const char *constant_name(const char *name)
+{
+	const struct schema *schema = event_schema();
+	int i = schema_find(schema, name);
+
+	for (unsigned k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+		if (!strcmp(known[k], name))
+			return known[k];
+	}
+	if (i < 0 || !strcmp(name, "lost") ||
+	    !(schema->fields[i].descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+		return NULL;
+	return schema->fields[i].name;
+}
+
+static size_t find(const struct categories *categories, const char *name)
+{
+	size_t i = 0;
+
+	while (i < categories->count && strcmp(categories->names[i], name))
+		i++;
+	return i;
+}
+
+int categories_add(struct categories *categories, const char *name, bool optional)
+{
+	size_t i = find(categories, name);
+
+	name = constant_name(name);
+	if (!name || i == CATEGORIES_MAX)
+		return -EINVAL;
+	if (i < categories->count) {
+		categories->optional[i] &= optional;
+		return 0;
+	}
+	categories->names[i] = name;
+	categories->optional[i] = optional;
+	categories->count++;
+	return 0;
+}
+
+bool categories_have(const struct categories *categories, const char *name)
+{
+	return find(categories, name) < categories->count;
+}
+
+/* What this client could not print it does not ask for. */
+static bool is_offered(const char *name, char *const *offered, size_t count)
+{
+	if (schema_find(event_schema(), name) < 0)
+		return false;
+	while (count && strcmp(offered[count - 1], name))
+		count--;
+	return count;
+}
+
+const char *categories_settle(struct categories *categories, char *const *offered, size_t count)
+{
+	const char *first = categories->names[0];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < categories->count; i++) {
+		const char *name = categories->names[i];
+
+		if (is_offered(name, offered, count))
+			categories->names[kept++] = name;
+		else if (!categories->optional[i])
+			return name;
+	}
+	categories->count = kept;
+	return kept ? NULL : first;
+}

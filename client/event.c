@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Takes an Event apart once, for whichever writer prints it.
+#include <errno.h>
+#include <string.h>
+
+#include "cgroup.h"
+#include "event.h"
+#include "netwatch.pb-c.h"
+
+static const struct schema *schema;
+static const struct schema *connection_schema;
+static int connection_index, cgroup_id_index, cgroup_index;
+static uint64_t categories; /* members of the oneof, one bit each */
+
+int event_init(void)
+{
+	schema = schema_get(&netwatch__event__descriptor);
+	connection_schema = schema_get(&netwatch__connection__descriptor);
+	if (!schema || !connection_schema)
+		return -ENOMEM;
+	connection_index = schema_find(schema, "connection");
+	cgroup_id_index = schema_find(connection_schema, "cgroup_id");
+	cgroup_index = schema_find(connection_schema, "cgroup");
+	for (unsigned i = 0; i < schema->field_count; i++) {
+		if (schema->fields[i].descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+			categories |= 1ull << i;
+	}
+	return 0;
+}
+
+const struct schema *event_schema(void)
+{
+	return schema;
+}
+
+const struct schema *event_connection_schema(void)
+{
+	return connection_schema;
+}
+
+static void add_cgroup(struct message *connection)
+{
+	const char *path;
+	size_t length;
+
+	if (!message_has(connection, cgroup_id_index) || message_has(connection, cgroup_index))
+		return;
+	path = cgroup_path(connection->values[cgroup_id_index].number, &length);
+	if (!path)
+		return;
+	connection->values[cgroup_index].data = (const uint8_t *)path;
+	connection->values[cgroup_index].length = length;
+	connection->present |= 1ull << cgroup_index;
+}
+
+int event_read(struct event *event, const uint8_t *data, size_t size)
+{
+	struct message *top = &event->top;
+	const struct value *value;
+	uint64_t found;
+	int index;
+	int err = message_read(top, schema, data, size);
+
+	if (err)
+		return err;
+	event->category = NULL;
+	event->connection.present = event->detail.present = 0;
+	event->connection.schema = connection_schema;
+	if (message_has(top, connection_index)) {
+		value = &top->values[connection_index];
+		err = message_read(&event->connection, connection_schema, value->data,
+				   value->length);
+		if (err)
+			return err;
+		add_cgroup(&event->connection);
+	}
+	found = top->present & categories;
+	if (!found)
+		return 0;
+	top->present &= ~(found & (found - 1)); /* of a oneof there is one */
+	index = __builtin_ctzll(found);
+	event->category = &schema->fields[index];
+	value = &top->values[index];
+	return message_read(&event->detail, event->category->message, value->data, value->length);
+}
+
+bool event_leads(const struct message *detail)
+{
+	const struct schema_field *first = detail->present & 1 ? detail->schema->fields : NULL;
+
+	return first && first->kind == SCHEMA_ENUM && !first->repeated;
+}
+
+static const char *single_name(const struct message *message, unsigned i)
+{
+	const struct schema_field *field = &message->schema->fields[i];
+
+	if (!message_has(message, (int)i) || field->kind != SCHEMA_ENUM || field->repeated)
+		return NULL;
+	return schema_enum_name(field, message->values[i].number);
+}
+
+uint64_t event_rest(const struct message *detail)
+{
+	uint64_t rest = detail->present;
+	const char *leading, *name;
+
+	if (!event_leads(detail))
+		return rest;
+	leading = single_name(detail, 0);
+	for (unsigned i = 1; leading && i < detail->schema->field_count; i++) {
+		name = single_name(detail, i);
+		if (name && !strcmp(name, leading))
+			rest &= ~(1ull << i);
+	}
+	return rest & ~1ull;
+}
+
+bool event_is_lost(const struct event *event)
+{
+	return event->category && event->category->descriptor->id == NETWATCH__EVENT__CATEGORY_LOST;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* One event as the writers get it: read from its wire bytes, with the cgroup's path added. */
+#ifndef NETWATCH_EVENT_H
+#define NETWATCH_EVENT_H
+
+#include "schema.h"
+
+struct event {
+	struct message top;		     /* netwatch.Event */
+	struct message connection;	     /* without any field when the event has none */
+	const struct schema_field *category; /* NULL: a kind that this client does not know */
+
+	struct message detail; /* the category's message */
+};
+
+/* Prepares the schema. 0 or -ENOMEM. */
+int event_init(void);
+
+/* Schema of netwatch.Event and of its connection; after event_init. */
+const struct schema *event_schema(void);
+const struct schema *event_connection_schema(void);
+
+/* Reads an Event; it points into data. 0 or -EBADMSG. */
+int event_read(struct event *event, const uint8_t *data, size_t size);
+
+/*
+ * True when the category's message has its first field, and that is one name: it says what
+ * kind of event this is (ESTABLISHED, RX, ...), and the formats for people put it first.
+ */
+bool event_leads(const struct message *detail);
+
+/*
+ * The fields to print behind the leading one, if there is one: without those that repeat it,
+ * as in ESTABLISHED state=ESTABLISHED.
+ */
+uint64_t event_rest(const struct message *detail);
+
+/* True for the category of events that tell of a gap. */
+bool event_is_lost(const struct event *event);
+
+#endif

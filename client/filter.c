@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Filters: each kind of value in a function that checks it and puts it into its set.
+#include <errno.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cgroup.h"
+#include "escape.h"
+#include "filter.h"
+#include "log.h"
+#include "number.h"
+#include "ports.h"
+#include "prefix.h"
+
+#define COMM_MAX  15 /* bytes: the kernel cuts longer names */
+#define PID_MAX	  4194304
+#define NETNS_DIR "/run/netns"
+
+static const char no_memory[] = "out of memory";
+
+/* Makes room for one more element of size bytes in *array, which a protobuf message owns. */
+static void *grow(void *array, size_t *count, size_t size)
+{
+	char *grown;
+
+	memcpy(&grown, array, sizeof(grown)); /* whatever it points to */
+	grown = realloc(grown, (*count + 1) * size);
+	if (!grown)
+		return NULL;
+	memcpy(array, &grown, sizeof(grown));
+	return memset(grown + (*count)++ * size, 0, size);
+}
+
+/* The set at target, made when it is not there yet. */
+static void *set_at(struct filter *filter, size_t target, const ProtobufCMessageDescriptor *type)
+{
+	ProtobufCMessage **set = (ProtobufCMessage **)((char *)filter->message + target);
+
+	if (!*set) {
+		*set = malloc(type->sizeof_message);
+		if (*set)
+			protobuf_c_message_init(type, *set);
+	}
+	return *set;
+}
+
+/* Appends to set->any, or with negate to set->none. NULL: no memory. */
+#define APPEND(set, negate)                                                    \
+	(!(set)	    ? NULL                                                     \
+	 : (negate) ? grow(&(set)->none, &(set)->n_none, sizeof(*(set)->none)) \
+		    : grow(&(set)->any, &(set)->n_any, sizeof(*(set)->any)))
+
+static const char *add_ports(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	Netwatch__PortSet *set = set_at(filter, target, &netwatch__port_set__descriptor);
+	Netwatch__PortRange *range, **slot;
+	uint16_t first, last;
+	const char *reason = ports_parse(text, &first, &last);
+
+	if (reason)
+		return reason;
+	range = malloc(sizeof(*range));
+	slot = range ? APPEND(set, negate) : NULL;
+	if (!slot) {
+		free(range);
+		return no_memory;
+	}
+	netwatch__port_range__init(range);
+	range->has_first = true;
+	range->first = first;
+	range->has_last = last != first;
+	range->last = last;
+	*slot = range;
+	return NULL;
+}
+
+static const char *add_prefix(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	Netwatch__PrefixSet *set = set_at(filter, target, &netwatch__prefix_set__descriptor);
+	struct prefix prefix;
+	const char *reason = prefix_parse(text, &prefix);
+	Netwatch__Prefix *message, **slot;
+	uint8_t *address;
+
+	if (reason)
+		return reason;
+	message = malloc(sizeof(*message));
+	address = malloc(prefix.size);
+	slot = message && address ? APPEND(set, negate) : NULL;
+	if (!slot) {
+		free(message);
+		free(address);
+		return no_memory;
+	}
+	netwatch__prefix__init(message);
+	memcpy(address, prefix.address, prefix.size);
+	message->has_address = true;
+	message->address.data = address;
+	message->address.len = prefix.size;
+	message->has_length = prefix.length != 8 * prefix.size;
+	message->length = prefix.length;
+	*slot = message;
+	return NULL;
+}
+
+static const char *add_number(struct filter *filter, size_t target, bool negate, uint64_t number)
+{
+	Netwatch__NumberSet *set = set_at(filter, target, &netwatch__number_set__descriptor);
+	uint32_t *slot = APPEND(set, negate);
+
+	if (!slot)
+		return no_memory;
+	*slot = (uint32_t)number;
+	return NULL;
+}
+
+static const char *add_pid(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	uint64_t pid;
+
+	if (number_parse(text, strlen(text), 1, PID_MAX, &pid))
+		return "1 to 4194304";
+	return add_number(filter, target, negate, pid);
+}
+
+static const char *add_user(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	struct passwd *user;
+	uint64_t uid;
+	int err = number_parse(text, strlen(text), 0, UINT32_MAX - 1, &uid);
+
+	if (!err)
+		return add_number(filter, target, negate, uid);
+	if (err == -ERANGE)
+		return "0 to 4294967294";
+	user = getpwnam(text);
+	if (!user)
+		return "no such user";
+	return add_number(filter, target, negate, user->pw_uid);
+}
+
+static bool is_utf8(const char *text, size_t size)
+{
+	uint32_t rune;
+
+	for (size_t i = 0, n; i < size; i += n) {
+		n = escape_utf8(text + i, size - i, &rune);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+static const char *add_name(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	Netwatch__StringSet *set = set_at(filter, target, &netwatch__string_set__descriptor);
+	size_t length = strnlen(text, COMM_MAX);
+	char **slot, *copy;
+
+	if (!is_utf8(text, length))
+		return "not UTF-8";
+	if (text[length])
+		log_warn("the kernel keeps %d bytes of a name: watching \"%.*s\"", COMM_MAX,
+			 COMM_MAX, text);
+	copy = strndup(text, length);
+	slot = copy ? APPEND(set, negate) : NULL;
+	if (!slot) {
+		free(copy);
+		return no_memory;
+	}
+	*slot = copy;
+	return NULL;
+}
+
+static const char *add_namespace(struct filter *filter, size_t target, bool negate,
+				 const char *text)
+{
+	char path[PATH_MAX];
+	uint64_t id;
+	struct stat st;
+
+	if (!number_parse(text, strlen(text), 1, UINT32_MAX, &id))
+		return add_number(filter, target, negate, id);
+	snprintf(path, sizeof(path), "%s%s", strchr(text, '/') ? "" : NETNS_DIR "/", text);
+	if (stat(path, &st))
+		return strerror(errno);
+	return add_number(filter, target, negate, st.st_ino);
+}
+
+static const char *add_cgroup(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	Netwatch__IdSet *set = set_at(filter, target, &netwatch__id_set__descriptor);
+	uint64_t *slot, id;
+	int err = cgroup_id(text, &id);
+
+	if (err)
+		return err == -ENOTDIR ? "not a directory of the cgroup2 file system"
+				       : strerror(-err);
+	slot = APPEND(set, negate);
+	if (!slot)
+		return no_memory;
+	*slot = id;
+	return NULL;
+}
+
+static const char *choose(struct filter_choice *choice, bool negate, unsigned value)
+{
+	*(negate ? &choice->none : &choice->any) |= 1u << value;
+	return NULL;
+}
+
+static const char *add_role(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	(void)target;
+	if (!strcmp(text, "client"))
+		return choose(&filter->role, negate, NETWATCH__ROLE__CLIENT);
+	if (!strcmp(text, "server"))
+		return choose(&filter->role, negate, NETWATCH__ROLE__SERVER);
+	return "client or server";
+}
+
+/* The option has no argument: its target is the family. */
+static const char *add_family(struct filter *filter, size_t target, bool negate, const char *text)
+{
+	(void)text;
+	return choose(&filter->family, negate, (unsigned)target);
+}
+
+const struct filter_kind filter_ports = {"port", add_ports};
+const struct filter_kind filter_prefixes = {"address", add_prefix};
+const struct filter_kind filter_pids = {"pid", add_pid};
+const struct filter_kind filter_names = {"name", add_name};
+const struct filter_kind filter_users = {"user", add_user};
+const struct filter_kind filter_roles = {"role", add_role};
+const struct filter_kind filter_families = {"family", add_family};
+const struct filter_kind filter_namespaces = {"network namespace", add_namespace};
+const struct filter_kind filter_cgroups = {"cgroup", add_cgroup};
+
+int filter_init(struct filter *filter)
+{
+	*filter = (struct filter){.message = malloc(sizeof(*filter->message))};
+	if (!filter->message)
+		return -ENOMEM;
+	netwatch__filter__init(filter->message);
+	return 0;
+}
+
+void filter_deinit(struct filter *filter)
+{
+	if (filter->message)
+		netwatch__filter__free_unpacked(filter->message, NULL);
+	filter->message = NULL;
+}
+
+const char *filter_add(struct filter *filter, const struct filter_kind *kind, size_t target,
+		       bool negate, const char *list, const char **item)
+{
+	static char text[PATH_MAX];
+
+	for (;;) {
+		size_t length = strcspn(list, ",");
+		const char *reason = "too long";
+
+		if (length < sizeof(text))
+			reason = length ? NULL : "it is empty";
+		snprintf(text, sizeof(text), "%.*s", (int)length, list);
+		if (!reason)
+			reason = kind->add(filter, target, negate, text);
+		if (reason) {
+			*item = text;
+			return reason;
+		}
+		if (!list[length])
+			return NULL;
+		list += length + 1;
+	}
+}
+
+/* What remains of all values; the list of the message is left empty when that is all. */
+static int settle(const struct filter_choice *choice, unsigned all, int **list, size_t *count)
+{
+	unsigned left = (choice->any ? choice->any : all) & ~choice->none;
+
+	if (!left)
+		return -EINVAL;
+	for (unsigned value = 0; left != all && left >> value; value++) {
+		int *slot = left >> value & 1 ? grow(list, count, sizeof(**list)) : NULL;
+
+		if (slot)
+			*slot = (int)value;
+		else if (left >> value & 1)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+const char *filter_finish(struct filter *filter)
+{
+	Netwatch__Filter *message = filter->message;
+	int err =
+		settle(&filter->family, 1u << NETWATCH__FAMILY__IPV4 | 1u << NETWATCH__FAMILY__IPV6,
+		       (int **)&message->family, &message->n_family);
+
+	if (err)
+		return err == -ENOMEM ? no_memory : "-4 and -6 together leave no family";
+	err = settle(&filter->role, 1u << NETWATCH__ROLE__CLIENT | 1u << NETWATCH__ROLE__SERVER,
+		     (int **)&message->role, &message->n_role);
+	if (err)
+		return err == -ENOMEM ? no_memory : "the --role options together leave no role";
+	return NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The options that choose connections, turned into the Filter of a request. */
+#ifndef NETWATCH_FILTER_H
+#define NETWATCH_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "netwatch.pb-c.h"
+
+/* A dimension with few values: what was asked for, what was excluded; one bit each. */
+struct filter_choice {
+	unsigned any, none;
+};
+
+struct filter {
+	Netwatch__Filter *message;
+	struct filter_choice family, role;
+};
+
+/* One kind of value, and how to add it: to the set at target (offset in Netwatch__Filter). */
+struct filter_kind {
+	const char *noun; /* for messages */
+	/* NULL, or the reason for which text is no such value. */
+	const char *(*add)(struct filter *filter, size_t target, bool negate, const char *text);
+};
+
+extern const struct filter_kind filter_ports, filter_prefixes, filter_pids, filter_names,
+	filter_users, filter_roles, filter_families, filter_namespaces, filter_cgroups;
+
+/* 0 or -ENOMEM. */
+int filter_init(struct filter *filter);
+void filter_deinit(struct filter *filter);
+
+/*
+ * Adds each item of a list with commas. On failure returns the reason, and points *item (in
+ * a static buffer) to the item that is wrong.
+ */
+const char *filter_add(struct filter *filter, const struct filter_kind *kind, size_t target,
+		       bool negate, const char *list, const char **item);
+
+/* Settles the choices. NULL, or what about them leaves nothing to see. */
+const char *filter_finish(struct filter *filter);
+
+#endif

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// netwatch list: the connections that exist now.
+#include "commands.h"
+#include "exit.h"
+#include "log.h"
+#include "session.h"
+
+static int start(struct session *session, const Netwatch__Hello *hello)
+{
+	Netwatch__Request request = NETWATCH__REQUEST__INIT;
+	Netwatch__List list = NETWATCH__LIST__INIT;
+
+	(void)hello;
+	if (session->options->closed) {
+		log_error("--all: the collector keeps no closed connections; it needs --history");
+		return EXIT_UNAVAILABLE;
+	}
+	if (session->options->extra) {
+		log_error("--extra: the collector does not offer \"tcpinfo\" here; "
+			  "see netwatch status");
+		return EXIT_UNAVAILABLE;
+	}
+	list.filter = session->options->filter.message;
+	request.request_case = NETWATCH__REQUEST__REQUEST_LIST;
+	request.list = &list;
+	return session_send(session, &request);
+}
+
+int list_run(struct options *options)
+{
+	static const struct session_ops ops = {.start = start};
+	struct session session;
+	int status = session_run(&session, options, &ops);
+
+	session_deinit(&session);
+	return status;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// netwatch: shows the TCP connections of this host, as told by netwatch-collector.
+//
+//   main.c           the commands, and from the command line to one of them
+//   options*.c       the table of options; parser, help and usage made from it
+//   filter.c         options that choose connections -> Filter of the request
+//   ports.c prefix.c number.c cgroup.c categories.c    the values in them
+//   subscribe.c list.c status.c    one file for each command
+//   session.c        the conversation with the collector: connect, wait, read, write out
+//   reply.c          what the collector says, one function for each kind
+//   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
+//   writer*.c text.c    the formats; they walk the schema, and know no category
+//   output.c stop.c  the buffer before stdout; when to end
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "event.h"
+#include "exit.h"
+#include "log.h"
+#include "options.h"
+#include "stop.h"
+#include "version.h"
+
+static const struct command commands[] = {
+	{"subscribe", COMMAND_SUBSCRIBE, "Live events, until stopped (the default)", subscribe_run},
+	{"list", COMMAND_LIST, "The connections that exist now", list_run},
+	{"status", COMMAND_STATUS, "The collector, its categories and subscriptions", status_run},
+	{NULL, 0, NULL, NULL},
+};
+
+/* A file of ours must not become a standard stream that the caller closed. */
+static int check_streams(void)
+{
+	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			return EXIT_ERROR;
+	}
+	if (!closed)
+		return EXIT_OK;
+	log_error("cannot write the output: stdout is closed");
+	return EXIT_OUTPUT;
+}
+
+static int show(const struct options *options)
+{
+	if (options->help)
+		options_help(options, commands);
+	else if (options->usage)
+		options_usage(options, commands);
+	else
+		puts("netwatch " VERSION);
+	if (!fflush(stdout) && !ferror(stdout))
+		return EXIT_OK;
+	log_error("cannot write the output: %s", strerror(errno));
+	return EXIT_OUTPUT;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options options;
+	int status, err = options_parse(&options, argc, argv, commands);
+
+	if (err) {
+		fprintf(stderr, "Try 'netwatch --help'.\n");
+		status = EXIT_USAGE;
+	} else if (options.help || options.usage || options.version) {
+		status = show(&options);
+	} else {
+		stop_init();
+		status = options.command->run(&options);
+	}
+	options_deinit(&options);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static char name[] = "netwatch";
+	int status;
+
+	log_init(name, LOG_LEVEL_INFO);
+	status = check_streams();
+	if (status)
+		return status;
+	if (event_init()) {
+		log_error("out of memory");
+		return EXIT_ERROR;
+	}
+	argv[0] = name; /* getopt's messages begin with it */
+	return run(argc, argv);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Reads protobuf wire bytes, every length checked, into the fields of a schema.
+#include <endian.h>
+#include <errno.h>
+#include <string.h>
+
+#include "schema.h"
+
+#define VARINT_MAX 10 /* bytes of 64 bits */
+
+struct reader {
+	const uint8_t *at, *end;
+};
+
+/* One field as it stands on the wire, whether known or not. */
+struct raw {
+	uint64_t number;
+	uint8_t wire_type;
+	struct value value;
+};
+
+static bool read_varint(struct reader *reader, uint64_t *value)
+{
+	uint64_t result = 0;
+
+	for (unsigned i = 0; i < VARINT_MAX && reader->at < reader->end; i++) {
+		uint8_t byte = *reader->at++;
+
+		result |= (uint64_t)(byte & 0x7f) << (7 * i);
+		if (!(byte & 0x80)) {
+			*value = result;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool read_fixed(struct reader *reader, size_t size, uint64_t *value)
+{
+	uint64_t little = 0;
+
+	if ((size_t)(reader->end - reader->at) < size)
+		return false;
+	memcpy(&little, reader->at, size);
+	*value = le64toh(little);
+	reader->at += size;
+	return true;
+}
+
+static bool read_bytes(struct reader *reader, struct value *value)
+{
+	uint64_t length;
+
+	if (!read_varint(reader, &length) || length > (uint64_t)(reader->end - reader->at))
+		return false;
+	value->data = reader->at;
+	value->length = length;
+	reader->at += length;
+	return true;
+}
+
+static bool read_field(struct reader *reader, struct raw *raw)
+{
+	uint64_t tag;
+
+	if (!read_varint(reader, &tag) || !(tag >> 3))
+		return false;
+	raw->number = tag >> 3;
+	raw->wire_type = tag & 7;
+	switch (raw->wire_type) {
+	case PROTOBUF_C_WIRE_TYPE_VARINT:
+		return read_varint(reader, &raw->value.number);
+	case PROTOBUF_C_WIRE_TYPE_64BIT:
+		return read_fixed(reader, 8, &raw->value.number);
+	case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
+		return read_bytes(reader, &raw->value);
+	case PROTOBUF_C_WIRE_TYPE_32BIT:
+		return read_fixed(reader, 4, &raw->value.number);
+	}
+	return false;
+}
+
+static bool packed(const struct schema_field *field, uint8_t wire_type)
+{
+	return field->repeated && wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED;
+}
+
+/* A varint may carry more bits than the field has: the upper ones do not count. */
+static uint64_t number(const struct schema_field *field, uint64_t wire)
+{
+	if (field->zigzag)
+		wire = wire >> 1 ^ -(wire & 1);
+	if (!field->narrow)
+		return wire;
+	return field->kind == SCHEMA_UNSIGNED ? (uint32_t)wire : (uint64_t)(int64_t)(int32_t)wire;
+}
+
+static struct value field_value(const struct schema_field *field, const struct value *wire)
+{
+	if (field->wire_type == PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+		return *wire;
+	return (struct value){.number = number(field, wire->number)};
+}
+
+int message_read(struct message *message, const struct schema *schema, const uint8_t *data,
+		 size_t size)
+{
+	struct reader reader = {data, data + size};
+	struct raw raw;
+
+	message->schema = schema;
+	message->present = 0;
+	while (reader.at < reader.end) {
+		const uint8_t *start = reader.at;
+		const struct schema_field *field;
+		unsigned index;
+
+		if (!read_field(&reader, &raw))
+			return -EBADMSG;
+		if (raw.number > SCHEMA_NUMBER_MAX || !schema->index[raw.number])
+			continue;
+		index = schema->index[raw.number] - 1u;
+		field = &schema->fields[index];
+		if (field->kind == SCHEMA_UNSUPPORTED ||
+		    (raw.wire_type != field->wire_type && !packed(field, raw.wire_type)))
+			continue;
+		if (!field->repeated)
+			message->values[index] = field_value(field, &raw.value);
+		else if (!message_has(message, (int)index))
+			message->values[index] =
+				(struct value){.data = start,
+					       .length = (size_t)(reader.end - start)};
+		message->present |= 1ull << index;
+	}
+	return 0;
+}
+
+struct elements message_elements(const struct schema_field *field, struct value repeated)
+{
+	return (struct elements){
+		.field = field,
+		.at = repeated.data,
+		.end = repeated.data + repeated.length,
+	};
+}
+
+static bool next_of_run(struct elements *elements, struct value *element)
+{
+	struct reader reader = {elements->run, elements->run_end};
+	const struct schema_field *field = elements->field;
+	uint64_t wire;
+	bool ok;
+
+	if (field->wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
+		ok = read_varint(&reader, &wire);
+	else
+		ok = read_fixed(&reader, field->narrow ? 4 : 8, &wire);
+	elements->run = ok ? reader.at : elements->run_end;
+	if (ok)
+		*element = (struct value){.number = number(field, wire)};
+	return ok;
+}
+
+bool message_next(struct elements *elements, struct value *element)
+{
+	const struct schema_field *field = elements->field;
+	struct reader reader = {elements->at, elements->end};
+	struct raw raw;
+
+	if (elements->run < elements->run_end && next_of_run(elements, element))
+		return true;
+	while (reader.at < reader.end && read_field(&reader, &raw)) {
+		elements->at = reader.at;
+		if (raw.number != field->descriptor->id)
+			continue;
+		if (raw.wire_type == field->wire_type) {
+			*element = field_value(field, &raw.value);
+			return true;
+		}
+		if (!packed(field, raw.wire_type))
+			continue;
+		elements->run = raw.value.data;
+		elements->run_end = raw.value.data + raw.value.length;
+		if (raw.value.length && next_of_run(elements, element))
+			return true;
+	}
+	return false;
+}
+
+int message_time(struct value value, int64_t *seconds, uint32_t *nanoseconds)
+{
+	struct reader reader = {value.data, value.data + value.length};
+	uint64_t parts[3] = {0};
+	struct raw raw;
+
+	while (reader.at < reader.end) {
+		if (!read_field(&reader, &raw))
+			return -EBADMSG;
+		if (raw.number <= 2 && raw.wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
+			parts[raw.number] = raw.value.number;
+	}
+	if (parts[2] >= 1000000000)
+		return -EBADMSG;
+	*seconds = (int64_t)parts[1];
+	*nanoseconds = (uint32_t)parts[2];
+	return 0;
+}

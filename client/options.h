@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The command line. One table of options and one of commands make the parser, --help and
+ * --usage, so that they cannot differ.
+ */
+#ifndef NETWATCH_OPTIONS_H
+#define NETWATCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "categories.h"
+#include "filter.h"
+#include "writer.h"
+
+#define OPTIONS_MAX 64 /* rows of the table */
+
+struct options;
+
+struct command {
+	const char *name;
+	unsigned bit; /* in option.commands */
+	const char *help;
+	/* Runs it; returns the exit status. */
+	int (*run)(struct options *options);
+};
+
+enum { COMMAND_SUBSCRIBE = 1, COMMAND_LIST = 2, COMMAND_STATUS = 4, COMMAND_ALL = 7 };
+
+struct option_row {
+	const char *name;	/* long; NULL: help is a heading */
+	const char *aliases[2]; /* other long names */
+	char letter;		/* or 0 */
+	const char *argument;	/* for help, or NULL: has none */
+	const char *help;
+	unsigned commands; /* that accept it */
+	/*
+	 * Takes the argument. 0, or -EINVAL with a message told. name: of the option, as typed
+	 * if that was a long one.
+	 */
+	int (*set)(struct options *options, const struct option_row *row, const char *name,
+		   const char *argument);
+	size_t target; /* for set: offset of what it sets; in the Filter when there is a kind */
+	const struct filter_kind *kind; /* of the options that --not can turn round */
+	const char *categories; /* of the letters that add some, separated by commas; only the first
+				   has to be offered */
+};
+
+struct options {
+	const struct command *command;
+	const char *socket;
+	struct filter filter;
+	struct categories categories;
+	const struct writer *writer;
+	uint64_t count;	   /* events to print, or 0: all */
+	uint64_t duration; /* milliseconds, or 0: until stopped */
+	bool closed, no_existing, stats, quiet, verbose;
+	bool times, extra;
+	bool help, usage, version;
+	bool named; /* the command was typed */
+
+	/* Of the parser. */
+	bool negate;		/* --not came just before */
+	bool seen[OPTIONS_MAX]; /* by row */
+};
+
+extern const struct option_row options_table[];
+extern const size_t options_count;
+
+/*
+ * Parses the command line into options, with commands[0] as the command when none is named
+ * (the row without a name ends the table). 0, or -EINVAL with a message told: usage; -ENOMEM.
+ * options_deinit is needed in any case.
+ */
+int options_parse(struct options *options, int argc, char **argv, const struct command *commands);
+void options_deinit(struct options *options);
+
+/* Print to stdout, for options->command, or for all when it was not named. */
+void options_help(const struct options *options, const struct command *commands);
+void options_usage(const struct options *options, const struct command *commands);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The output buffer, and numbers written into it without stdio.
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "stop.h"
+
+#define NUMBER_MAX 20 /* digits of 64 bits */
+
+int output_init(struct output *output, int fd)
+{
+	*output = (struct output){.fd = fd, .data = malloc(OUTPUT_SIZE)};
+	return output->data ? 0 : -ENOMEM;
+}
+
+void output_deinit(struct output *output)
+{
+	free(output->data);
+	output->data = NULL;
+}
+
+int output_begin(struct output *output)
+{
+	if (OUTPUT_SIZE - output->used < OUTPUT_LINE_MAX) {
+		int err = output_flush(output);
+
+		if (err)
+			return err;
+	}
+	output->line = output->used;
+	output->err = 0;
+	return 0;
+}
+
+int output_end(struct output *output)
+{
+	int err;
+
+	output_char(output, '\n');
+	err = output->err;
+	if (err)
+		output_undo(output);
+	return err;
+}
+
+int output_flush(struct output *output)
+{
+	size_t done = 0;
+
+	while (done < output->used) {
+		ssize_t n = stop_write(output->fd, output->data + done, output->used - done);
+
+		if (n < 0)
+			return (int)n;
+		done += (size_t)n;
+		if (done < output->used && stop_state() == STOP_NOW)
+			return -ECANCELED;
+	}
+	output->used = output->line = 0;
+	return 0;
+}
+
+void output_unsigned(struct output *output, uint64_t number)
+{
+	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
+				    "25262728293031323334353637383940414243444546474849"
+				    "50515253545556575859606162636465666768697071727374"
+				    "75767778798081828384858687888990919293949596979899";
+	char digits[NUMBER_MAX];
+	char *p = digits + sizeof(digits);
+
+	for (; number >= 100; number /= 100) {
+		p -= 2;
+		memcpy(p, pairs + 2 * (number % 100), 2);
+	}
+	if (number >= 10) {
+		p -= 2;
+		memcpy(p, pairs + 2 * number, 2);
+	} else {
+		*--p = (char)('0' + number);
+	}
+	output_bytes(output, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+void output_signed(struct output *output, int64_t number)
+{
+	if (number < 0)
+		output_char(output, '-');
+	output_unsigned(output, number < 0 ? -(uint64_t)number : (uint64_t)number);
+}
+
+void output_digits(struct output *output, uint64_t number, unsigned digits)
+{
+	char *to = output_room(output, digits);
+
+	if (!to)
+		return;
+	output->used += digits;
+	for (; digits; number /= 10)
+		to[--digits] = (char)('0' + number % 10);
+}
+
+void output_spaces(struct output *output, size_t count)
+{
+	char *to = output_room(output, count);
+
+	if (!to)
+		return;
+	memset(to, ' ', count);
+	output->used += count;
+}

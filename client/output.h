@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Lines on their way to stdout: one large buffer that is written out before the program
+ * waits. A line is either out as a whole or not at all, unless writing fails.
+ */
+#ifndef NETWATCH_OUTPUT_H
+#define NETWATCH_OUTPUT_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define OUTPUT_SIZE	(4 * 1024 * 1024)
+#define OUTPUT_LINE_MAX (2 * 1024 * 1024) /* a longer line is an error */
+
+struct output {
+	int fd;
+	char *data; /* OUTPUT_SIZE bytes */
+	size_t used;
+	size_t line; /* where the line begins that is being written */
+	int err;     /* why this line cannot be printed, or 0 */
+};
+
+/* 0 or -ENOMEM. fd is not closed. */
+int output_init(struct output *output, int fd);
+void output_deinit(struct output *output);
+
+/* Brackets a line. Begin makes room; end adds the newline. 0, output->err, or as output_flush. */
+int output_begin(struct output *output);
+int output_end(struct output *output);
+
+/* Takes back what was written since output_begin. */
+static inline void output_undo(struct output *output)
+{
+	output->used = output->line;
+	output->err = 0;
+}
+
+/*
+ * Writes all out. 0; -errno of write(2); -ECANCELED when stop.h says that it is time to
+ * go while the reader of a pipe takes nothing.
+ */
+int output_flush(struct output *output);
+
+/* Where to write up to size bytes; the caller adds what it wrote to used. NULL: no room. */
+static inline char *output_room(struct output *output, size_t size)
+{
+	if (__builtin_expect(OUTPUT_SIZE - output->used < size, 0)) {
+		output->err = -EMSGSIZE;
+		return NULL;
+	}
+	return output->data + output->used;
+}
+
+static inline void output_bytes(struct output *output, const void *bytes, size_t size)
+{
+	char *to = output_room(output, size);
+
+	if (!to)
+		return;
+	memcpy(to, bytes, size);
+	output->used += size;
+}
+
+static inline void output_char(struct output *output, char c)
+{
+	output_bytes(output, &c, 1);
+}
+
+static inline void output_text(struct output *output, const char *text)
+{
+	output_bytes(output, text, strlen(text));
+}
+
+void output_unsigned(struct output *output, uint64_t number);
+void output_signed(struct output *output, int64_t number);
+/* With leading zeros to that many digits. */
+void output_digits(struct output *output, uint64_t number, unsigned digits);
+void output_spaces(struct output *output, size_t count);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * When to end: Ctrl-C, SIGTERM, and the end of --duration ask for it; a second one, or one
+ * second more, means now. Works also while a write to a full pipe blocks.
+ */
+#ifndef NETWATCH_STOP_H
+#define NETWATCH_STOP_H
+
+#include <poll.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum stop { STOP_NO, STOP_ASKED, STOP_NOW };
+
+/* Installs the handlers. The signals are blocked but for the two calls below. */
+void stop_init(void);
+
+enum stop stop_state(void);
+
+/* Asks now, as Ctrl-C does; no effect when that was done before. */
+void stop_ask(void);
+
+/* Asks after that many milliseconds from now. */
+void stop_after(uint64_t milliseconds);
+
+/* poll(2) that a stop interrupts (returns -EINTR). timeout in ms, or -1. */
+int stop_poll(struct pollfd *fds, nfds_t count, int timeout);
+
+/* write(2) that goes on after STOP_ASKED and gives up at STOP_NOW. Bytes, -ECANCELED, -errno. */
+ssize_t stop_write(int fd, const void *data, size_t size);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// netwatch subscribe: live events until stopped.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "exit.h"
+#include "log.h"
+#include "session.h"
+#include "stop.h"
+
+#define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
+
+static void note(const struct session *session, const char *text)
+{
+	if (!session->options->quiet)
+		log_info("%s", text);
+}
+
+static int start(struct session *session, const Netwatch__Hello *hello)
+{
+	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
+	Netwatch__Request request = NETWATCH__REQUEST__INIT;
+	const struct options *options = session->options;
+	struct categories wanted = options->categories;
+	const char *missing = categories_settle(&wanted, hello->category, hello->n_category);
+
+	if (missing) {
+		log_error("the collector does not offer \"%s\" here; see netwatch status", missing);
+		return EXIT_UNAVAILABLE;
+	}
+	if (hello->has_scope && hello->scope == NETWATCH__SCOPE__NOTHING)
+		note(session,
+		     "the collector cannot tell who you are (an unmapped uid), so you see nothing");
+	subscribe.category = (char **)wanted.names;
+	subscribe.n_category = wanted.count;
+	subscribe.filter = options->filter.message;
+	subscribe.has_closed = subscribe.closed = options->closed;
+	subscribe.has_existing = subscribe.existing = !options->no_existing;
+	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
+	request.subscribe = &subscribe;
+	if (options->duration)
+		stop_after(options->duration);
+	return session_send(session, &request);
+}
+
+static void stop(struct session *session)
+{
+	Netwatch__Unsubscribe unsubscribe = NETWATCH__UNSUBSCRIBE__INIT;
+	Netwatch__Request request = NETWATCH__REQUEST__INIT;
+
+	request.request_case = NETWATCH__REQUEST__REQUEST_UNSUBSCRIBE;
+	request.unsubscribe = &unsubscribe;
+	session_send(session, &request);
+}
+
+static void hint(struct session *session)
+{
+	note(session, "nothing yet: --dport is the port of the other side; for a server on this "
+		      "host take --sport, or --port for both");
+}
+
+static void subscribed(struct session *session)
+{
+	const struct options *options = session->options;
+	const ProtobufCEnumValue *scope =
+		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, session->scope);
+
+	if (options->duration) /* counts from here, if it did not end on the way */
+		stop_after(options->duration);
+	if (options->verbose)
+		dprintf(STDERR_FILENO, "subscribed, scope %s\n", scope ? scope->name : "unknown");
+	if (isatty(STDOUT_FILENO) && options->filter.message->rport)
+		session_hint_after(session, HINT_MS, hint);
+}
+
+static void print_stats(const Netwatch__Totals *totals)
+{
+	if (!totals) {
+		log_warn("no statistics: the collector did not give its account");
+		return;
+	}
+	dprintf(STDERR_FILENO,
+		"{\"matched\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"filtered\":%" PRIu64
+		",\"lost_kernel\":%" PRIu64 ",\"lost_queue\":%" PRIu64 ",\"duration_s\":%" PRIu64
+		".%06" PRIu64 "}\n",
+		totals->matched, totals->delivered, totals->filtered, totals->lost_kernel,
+		totals->lost_queue, totals->duration_us / 1000000, totals->duration_us % 1000000);
+}
+
+int subscribe_run(struct options *options)
+{
+	static const struct session_ops ops = {
+		.start = start,
+		.stop = stop,
+		.subscribed = subscribed,
+	};
+	struct session session;
+	int status = session_run(&session, options, &ops);
+
+	if (options->stats && session.requested)
+		print_stats(session.totals);
+	session_deinit(&session);
+	return status;
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One short line for each event: when, who, from where to where, and what happened.
+
+#include "netwatch.pb-c.h"
+#include "text.h"
+#include "writer.h"
+
+static int time_index, pid_index, comm_index, laddr, lport, raddr, rport, role_index;
+
+static void compact_start(struct output *output, unsigned width)
+{
+	const struct schema *connection = event_connection_schema();
+
+	(void)output;
+	(void)width;
+	time_index = schema_find(event_schema(), "time");
+	pid_index = schema_find(connection, "pid");
+	comm_index = schema_find(connection, "comm");
+	laddr = schema_find(connection, "laddr");
+	lport = schema_find(connection, "lport");
+	raddr = schema_find(connection, "raddr");
+	rport = schema_find(connection, "rport");
+	role_index = schema_find(connection, "role");
+}
+
+static void put_owner(struct output *output, const struct message *connection)
+{
+	if (message_has(connection, comm_index))
+		text_value(output, &connection->schema->fields[comm_index],
+			   connection->values[comm_index]);
+	else
+		output_char(output, '-');
+	if (!message_has(connection, pid_index))
+		return;
+	output_char(output, '[');
+	output_unsigned(output, connection->values[pid_index].number);
+	output_char(output, ']');
+}
+
+/* The arrow goes from client to server. */
+static const char *arrow(const struct message *connection)
+{
+	if (!message_has(connection, role_index))
+		return " - ";
+	return connection->values[role_index].number == NETWATCH__ROLE__SERVER ? " < " : " > ";
+}
+
+static void put_detail(struct output *output, const struct message *detail)
+{
+	uint64_t rest = event_rest(detail);
+
+	if (event_leads(detail)) {
+		output_char(output, ' ');
+		text_value(output, &detail->schema->fields[0], detail->values[0]);
+	}
+	if (!rest)
+		return;
+	output_char(output, ' ');
+	text_fields(output, detail, rest);
+}
+
+static void compact_event(struct output *output, const struct event *event)
+{
+	const struct message *connection = &event->connection;
+
+	if (message_has(&event->top, time_index)) {
+		text_time(output, event->top.values[time_index]);
+		output_char(output, ' ');
+	}
+	if (connection->present) {
+		put_owner(output, connection);
+		output_char(output, ' ');
+		text_endpoint(output, connection, laddr, lport);
+		output_text(output, arrow(connection));
+		text_endpoint(output, connection, raddr, rport);
+		output_char(output, ' ');
+	}
+	output_text(output, event->category ? event->category->name : "-");
+	if (event->category)
+		put_detail(output, &event->detail);
+}
+
+const struct writer writer_compact = {
+	.name = "compact",
+	.help = "one short line",
+	.start = compact_start,
+	.event = compact_event,
+};

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "dispatch.h"
+#include "drain.h"
+#include "event.h"
+#include "kernel_side.h"
+#include "log.h"
+#include "ring.h"
+#include "stream.h"
+
+struct mark {
+	STAILQ_ENTRY(mark) link; /* dispatch.marks */
+	uint64_t position;
+	uint64_t unix_ns;	    /* when it was set */
+	uint64_t lost[NW_SLOTS];    /* totals at that time */
+	void (*reached)(void *arg); /* NULL: only the losses */
+	void *arg;
+};
+
+struct dispatch {
+	struct ring *ring;
+	struct nw_shared *shared;
+	struct drain *drain;
+	STAILQ_HEAD(, mark) marks;	  /* positions ascend */
+	struct stream *streams[NW_SLOTS]; /* NULL: nobody's bit */
+	uint64_t with_address;		  /* bits of slots */
+	uint64_t dirty;			  /* bits of slots whose stream has a block */
+	uint64_t lost_any;		  /* nw_shared.lost_any, as last seen */
+	uint64_t looked_ns;  /* Unix time when losses were last told or none were seen */
+	int64_t unix_offset; /* of this turn */
+};
+
+static uint64_t unix_now(void)
+{
+	return event_monotonic() + (uint64_t)event_unix_offset();
+}
+
+/* ------------------------------------------------------------------ marks */
+
+static uint64_t lost_total(const struct dispatch *d, unsigned slot)
+{
+	uint64_t total = 0;
+
+	for (unsigned i = 0; i < NW_LOSS_STRIPES; i++)
+		total += __atomic_load_n(&d->shared->lost[i][slot], __ATOMIC_RELAXED);
+	return total;
+}
+
+/* Losses are read before the position: what they count was before it. */
+void dispatch_mark(struct dispatch *d, void (*reached)(void *arg), void *arg)
+{
+	struct mark *mark = malloc(sizeof(*mark));
+
+	if (!mark) {
+		/* Without it the accounts would be wrong. */
+		log_error("no memory for %zu bytes", sizeof(*mark));
+		abort();
+	}
+	for (unsigned i = 0; i < NW_SLOTS; i++)
+		mark->lost[i] = lost_total(d, i);
+	mark->position = ring_end(d->ring);
+	mark->unix_ns = unix_now();
+	mark->reached = reached;
+	mark->arg = arg;
+	STAILQ_INSERT_TAIL(&d->marks, mark, link);
+	drain_kick(d->drain);
+}
+
+void dispatch_forget(struct dispatch *d, const void *arg)
+{
+	struct mark *mark;
+
+	STAILQ_FOREACH (mark, &d->marks, link) {
+		if (mark->arg == arg)
+			mark->reached = NULL;
+	}
+}
+
+static void tell_losses(struct dispatch *d, const struct mark *mark)
+{
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		if (d->streams[i])
+			stream_lost(d->streams[i], mark->lost[i], d->looked_ns, mark->unix_ns);
+	}
+	d->looked_ns = mark->unix_ns;
+}
+
+static bool reach_marks(struct dispatch *d)
+{
+	struct mark *mark;
+	bool any = false;
+
+	while ((mark = STAILQ_FIRST(&d->marks)) && mark->position <= ring_position(d->ring)) {
+		STAILQ_REMOVE_HEAD(&d->marks, link);
+		tell_losses(d, mark);
+		if (mark->reached)
+			mark->reached(mark->arg);
+		free(mark);
+		any = true;
+	}
+	return any;
+}
+
+/* --------------------------------------------------------------- the turn */
+
+static void on_record(void *arg, const void *data, size_t size)
+{
+	struct dispatch *d = arg;
+	const struct nw_record *record = data;
+	struct event_frame frames[2]; /* with and without the address */
+	bool encoded[2] = {false, false};
+	uint64_t receivers, unix_ns;
+
+	if (size < sizeof(*record)) {
+		log_error("a record of %zu bytes", size);
+		return;
+	}
+	unix_ns = record->time_ns + (uint64_t)d->unix_offset;
+	for (receivers = record->receivers; receivers; receivers &= receivers - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(receivers);
+		bool view = d->with_address >> slot & 1;
+
+		if (!d->streams[slot])
+			continue;
+		if (!encoded[view] &&
+		    event_from_record(&frames[view], record, size, d->unix_offset, view)) {
+			log_error("a record of category %u and %zu bytes", record->category, size);
+			return;
+		}
+		encoded[view] = true;
+		stream_event(d->streams[slot], frames[view].data, frames[view].size, unix_ns);
+		d->dirty |= 1ULL << slot;
+	}
+}
+
+static void flush(struct dispatch *d)
+{
+	for (; d->dirty; d->dirty &= d->dirty - 1)
+		stream_flush(d->streams[__builtin_ctzll(d->dirty)]);
+}
+
+static void look_for_losses(struct dispatch *d)
+{
+	uint64_t any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
+
+	if (any != d->lost_any) {
+		d->lost_any = any;
+		dispatch_mark(d, NULL, NULL);
+	} else if (STAILQ_EMPTY(&d->marks)) {
+		d->looked_ns = unix_now();
+	}
+}
+
+static size_t turn(void *arg, size_t budget)
+{
+	struct dispatch *d = arg;
+	size_t n = 0, got;
+	bool reached;
+
+	d->unix_offset = event_unix_offset();
+	look_for_losses(d);
+	do {
+		struct mark *mark = STAILQ_FIRST(&d->marks);
+
+		got = ring_read(d->ring, mark ? mark->position : UINT64_MAX, budget - n, on_record,
+				d);
+		n += got;
+		reached = reach_marks(d);
+	} while ((got || reached) && n < budget);
+	flush(d);
+	return n;
+}
+
+/* -------------------------------------------------------------- interface */
+
+void dispatch_open(struct dispatch *d, unsigned slot, struct stream *stream, bool with_address)
+{
+	d->streams[slot] = stream;
+	d->with_address &= ~(1ULL << slot);
+	d->with_address |= (uint64_t)with_address << slot;
+	stream->lost = lost_total(d, slot);
+}
+
+void dispatch_close(struct dispatch *d, unsigned slot)
+{
+	d->streams[slot] = NULL;
+	d->dirty &= ~(1ULL << slot);
+}
+
+void dispatch_start(struct dispatch *d)
+{
+	drain_start(d->drain);
+}
+
+void dispatch_stop(struct dispatch *d)
+{
+	drain_stop(d->drain);
+}
+
+struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ring_fd,
+			      struct nw_shared *shared)
+{
+	struct dispatch *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	STAILQ_INIT(&d->marks);
+	d->ring = ring;
+	d->shared = shared;
+	d->drain = drain_new(base, ring, ring_fd, shared, turn, d);
+	if (d->drain)
+		return d;
+	free(d);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+	struct mark *mark;
+
+	if (!d)
+		return;
+	while ((mark = STAILQ_FIRST(&d->marks))) {
+		STAILQ_REMOVE_HEAD(&d->marks, link);
+		free(mark);
+	}
+	drain_free(d->drain);
+	free(d);
+}

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The traffic's side: a process of some user in some network namespace that opens, uses and
+closes TCP connections as it is told, one JSON command a line, and tells what it did. It
+depends on nothing of netwatch, so that its word is independent."""
+
+import ctypes
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+
+SO_COOKIE = 57
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
+PIPE_BYTES = 1 << 20  # for what is served before anybody asks
+
+libc = ctypes.CDLL(None, use_errno=True)
+sockets = {}
+served_pipe = None
+
+
+def checked(result):
+    if result:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def plain(address):
+    """How netwatch prints it: a v4-mapped address is IPv4."""
+    return address.removeprefix("::ffff:")
+
+
+def describe(connection):
+    """The connection as the stream must show it."""
+    local, remote = connection.getsockname(), connection.getpeername()
+    cookie = connection.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8)
+    return {
+        "fd": connection.fileno(),
+        "id": struct.unpack("=Q", cookie)[0],
+        "laddr": plain(local[0]),
+        "lport": local[1],
+        "raddr": plain(remote[0]),
+        "rport": remote[1],
+        "pid": os.getpid(),
+        "uid": os.getuid(),
+        "netns": os.stat("/proc/self/ns/net").st_ino,
+    }
+
+
+def kept(connection):
+    sockets[connection.fileno()] = connection
+    return describe(connection)
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def receive_all(connection):
+    count = 0
+    while data := connection.recv(65536):
+        count += len(data)
+    return count
+
+
+def enter(path):
+    """Into the network namespace at path."""
+    fd = os.open(path, os.O_RDONLY)
+    checked(libc.setns(fd, CLONE_NEWNET))
+    os.close(fd)
+
+
+def become(uid, gid=None):
+    os.setgroups([])
+    os.setgid(uid if gid is None else gid)
+    os.setuid(uid)
+
+
+def rename(name):
+    """comm, as hex."""
+    checked(libc.prctl(PR_SET_NAME, ctypes.create_string_buffer(bytes.fromhex(name)), 0, 0, 0))
+
+
+def listen(address="127.0.0.1", port=0, dual=False):
+    server = socket.socket(family_of(address))
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if dual:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    server.bind((address, port))
+    server.listen(1024)
+    sockets[server.fileno()] = server
+    return {"fd": server.fileno(), "port": server.getsockname()[1]}
+
+
+def refused_port(address="127.0.0.1"):
+    """A port that nobody listens on: bound, so that nobody else gets it."""
+    server = socket.socket(family_of(address))
+    server.bind((address, 0))
+    sockets[server.fileno()] = server
+    return server.getsockname()[1]
+
+
+def accept(fd):
+    return kept(sockets[fd].accept()[0])
+
+
+def connect(address, port, source=None, mapped=False):
+    """mapped: over an IPv6 socket to the v4-mapped address."""
+    client = socket.socket(socket.AF_INET6 if mapped else family_of(address))
+    try:
+        if source:
+            client.bind((source, 0))
+        client.connect((f"::ffff:{address}" if mapped else address, port))
+    except OSError as error:
+        client.close()
+        return {"error": error.errno}
+    return kept(client)
+
+
+def send(fd, count):
+    sockets[fd].sendall(b"x" * count)
+
+
+def receive(fd, count):
+    left = count
+    while left:
+        data = sockets[fd].recv(left)
+        if not data:
+            raise EOFError(f"{left} of {count} bytes missing")
+        left -= len(data)
+
+
+def receive_end(fd):
+    """Reads to the end; how much came, or the errno."""
+    try:
+        return receive_all(sockets[fd])
+    except OSError as error:
+        return -error.errno
+
+
+def close(fd):
+    sockets.pop(fd).close()
+
+
+def reset(fd):
+    """Aborts: close with a linger time of zero."""
+    sockets[fd].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    close(fd)
+
+
+def connects(count, address, port, payload=0, mapped=False):
+    """Connects, sends payload, reads what the server answers to its end, closes; again."""
+    done = []
+    for _ in range(count):
+        with socket.socket(
+            socket.AF_INET6 if mapped else family_of(address)
+        ) as client:
+            client.connect((f"::ffff:{address}" if mapped else address, port))
+            told = describe(client)
+            client.sendall(b"x" * payload)
+            client.shutdown(socket.SHUT_WR)
+            told["received"] = receive_all(client)
+            told["sent"] = payload
+            done.append(told)
+    return done
+
+
+def failures(count, address, port):
+    for _ in range(count):
+        with socket.socket(family_of(address)) as client:
+            client.connect_ex((address, port))
+
+
+def serve_one(connection, answer):
+    with connection:
+        told = describe(connection)
+        told["received"] = receive_all(connection)
+        connection.sendall(b"y" * answer)
+        told["sent"] = answer
+    os.write(served_pipe[1], json.dumps(told).encode() + b"\n")
+
+
+def serve_forever(server, answer):
+    while True:
+        serve_one(server.accept()[0], answer)
+
+
+def fork_server(server, answer, uid=None):
+    """A worker that lives as long as this process."""
+    pid = os.fork()
+    if pid:
+        return pid
+    if uid is not None:
+        become(uid)
+    checked(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+    os.close(0)
+    serve_forever(server, answer)
+    return None
+
+
+def serve(fd, mode="thread", workers=1, answer=0, uid=None):
+    """Accepts and answers until the process ends: in threads, or in forked workers that
+    may become another user. The pids that accept."""
+    global served_pipe
+    if not served_pipe:
+        served_pipe = os.pipe()
+        fcntl.fcntl(served_pipe[1], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    if mode == "fork":
+        return [fork_server(sockets[fd], answer, uid) for _ in range(workers)]
+    for _ in range(workers):
+        thread = threading.Thread(
+            target=serve_forever, args=(sockets[fd], answer), daemon=True
+        )
+        thread.start()
+    return [os.getpid()]
+
+
+def served(count):
+    """What the servers did, count connections of it."""
+    with os.fdopen(os.dup(served_pipe[0]), "rb", buffering=0) as pipe:
+        return [json.loads(read_line(pipe)) for _ in range(count)]
+
+
+def read_line(pipe):
+    line = b""
+    while not line.endswith(b"\n"):
+        line += pipe.read(1)
+    return line
+
+
+def drop_served():
+    """Somebody must empty the pipe when nobody asks what was served."""
+
+    def drain():
+        while os.read(served_pipe[0], 65536):
+            pass
+
+    threading.Thread(target=drain, daemon=True).start()
+
+
+def whoami():
+    with open("/proc/self/comm", "rb") as comm:
+        return {"pid": os.getpid(), "uid": os.getuid(), "comm": comm.read()[:-1].hex()}
+
+
+COMMANDS = [
+    enter, become, rename, listen, refused_port, accept, connect, send, receive, receive_end,
+    close, reset, connects, failures, serve, served, drop_served, whoami,
+]
+
+
+def main():
+    commands = {command.__name__: command for command in COMMANDS}
+    for line in sys.stdin:
+        name, options = json.loads(line)
+        try:
+            answer = {"ok": commands[name](**options)}
+        except Exception as error:  # told to the test, which fails with it
+            answer = {"error": f"{name}: {error!r}"}
+        print(json.dumps(answer), flush=True)
+
+
+main()

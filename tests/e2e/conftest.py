@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Fixtures: a place that all users can read with copies of the programs in it, and what the
+tests start there, which ends with them."""
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import harness
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+BUILD = ROOT / os.environ.get("B", "build")
+
+
+class Place:
+    """A directory for sockets, with what is run: copies, so that a build may go on."""
+
+    def __init__(self, path):
+        self.path = path
+        self.numbers = itertools.count()
+        self.collector = str(path / "netwatch-collector")
+        self.client = str(path / "netwatch")
+        self.actor = str(path / "actor.py")
+        self.environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "PYTHONPATH": str(path),
+            # The leak check wants to trace, which the collector forbids.
+            "ASAN_OPTIONS": "detect_leaks=0",
+        }
+
+    def new_path(self, name):
+        return self.path / f"{name}{next(self.numbers)}"
+
+
+def generate_protocol(path):
+    subprocess.run(
+        ["protoc", f"-I{ROOT}/proto", "-I/usr/include", f"--python_out={path}", "netwatch.proto"],
+        check=True,
+    )
+    sys.path.insert(0, str(path))
+
+
+def pytest_configure(config):
+    """Before the tests are collected, since they import the generated module."""
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the end-to-end tests need root: sudo make test")
+    try:
+        pwd.getpwnam(harness.SERVICE_USER)
+    except KeyError:
+        raise pytest.UsageError("no user netwatch; `make test` creates it") from None
+    path = Path(tempfile.mkdtemp(prefix="nw-test-"))
+    path.chmod(0o755)
+    config.add_cleanup(lambda: shutil.rmtree(path, ignore_errors=True))
+    for program in "netwatch-collector", "netwatch":
+        shutil.copy(BUILD / program, path)
+    for script in HERE.glob("*.py"):
+        shutil.copy(script, path)
+    generate_protocol(path)
+    config.netwatch_place = Place(path)
+
+
+@pytest.fixture
+def place(request):
+    return request.config.netwatch_place
+
+
+@pytest.fixture
+def start_collector(place):
+    """Starts collectors with options; they must end well."""
+    started = []
+
+    def start(*options, **more):
+        collector = harness.Collector(place, *options, **more)
+        started.append(collector)
+        return collector
+
+    yield start
+    failures = []
+    for collector in started:
+        if collector.process.returncode is not None:
+            continue
+        try:
+            collector.stop()
+        except AssertionError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+@pytest.fixture
+def collector(start_collector):
+    return start_collector()
+
+
+@pytest.fixture
+def netwatch(request, place):
+    """Runs the client: netwatch(*args, uid=...), at the collector of the test or at socket."""
+    running = []
+
+    def run(*args, socket=None, **options):
+        socket = socket or request.getfixturevalue("collector").socket
+        client = harness.Client(place, socket, *args, **options)
+        running.append(client)
+        return client
+
+    yield run
+    for client in running:
+        client.kill()
+
+
+@pytest.fixture
+def subscribe(netwatch):
+    """A live `netwatch subscribe --events conn -o json`."""
+
+    def run(*args, **options):
+        client = netwatch(
+            "subscribe", "-v", "--events", "conn", "-o", "json", *args, **options
+        )
+        return client.wait_subscribed()
+
+    return run
+
+
+@pytest.fixture
+def actor(place):
+    """Starts processes that make traffic."""
+    running = []
+
+    def start(*args, **options):
+        made = harness.Actor(place, *args, **options)
+        running.append(made)
+        return made
+
+    yield start
+    for made in running:
+        made.end()
+
+
+@pytest.fixture
+def namespace(place):
+    """A network namespace with its loopback up."""
+    name = f"nw-test-{os.getpid()}-{next(place.numbers)}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)

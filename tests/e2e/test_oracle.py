@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The oracle: many random filters at once, and a naive judge that says of each event,
+from the values in it, who must have received it."""
+
+import ipaddress
+import os
+import random
+import threading
+
+import netwatch_pb2 as pb
+import wire
+from harness import ALICE, BOB
+
+# The table has 64 slots: these, one that sees everything, and the churn.
+FILTERS = 60
+ROUNDS = 12
+CHURN_ROUNDS = 30
+SEED = os.environ.get("NETWATCH_SEED") or str(random.SystemRandom().randrange(1 << 32))
+
+
+# ------------------------------------------------------------- the naive judge
+
+
+def in_ports(port, ranges):
+    return any(
+        entry.first <= port <= (entry.last if entry.HasField("last") else entry.first)
+        for entry in ranges
+    )
+
+
+def in_prefixes(address, prefixes):
+    for entry in prefixes:
+        network = ipaddress.ip_network((entry.address, entry.length), strict=False)
+        if address.version == network.version and address in network:
+            return True
+    return False
+
+
+def passes(values, chosen, test):
+    """A set with any and none; values are the one or two that it is about."""
+    if chosen.any and not any(test(value, chosen.any) for value in values):
+        return False
+    return not any(test(value, chosen.none) for value in values)
+
+
+def in_list(value, entries):
+    return value in entries
+
+
+def accepts(criteria, event):
+    """What Filter's comment in the schema says, dimension by dimension."""
+    it = event.connection
+    local, remote = ipaddress.ip_address(it.laddr), ipaddress.ip_address(it.raddr)
+    dimensions = [
+        ("lport", [it.lport], in_ports),
+        ("rport", [it.rport], in_ports),
+        ("port", [it.lport, it.rport], in_ports),
+        ("laddr", [local], in_prefixes),
+        ("raddr", [remote], in_prefixes),
+        ("addr", [local, remote], in_prefixes),
+        ("pid", [it.pid], in_list),
+        ("comm", [it.comm], in_list),
+        ("uid", [it.uid], in_list),
+        ("netns", [it.netns], in_list),
+    ]
+    return (
+        all(passes(values, getattr(criteria, name), test) for name, values, test in dimensions)
+        and (not criteria.family or local.version in criteria.family)
+        and (not criteria.role or it.role in criteria.role)
+    )
+
+
+def test_the_judge_itself():
+    event = pb.Event(
+        connection=pb.Connection(
+            laddr="127.0.0.1", lport=1000, raddr="127.0.0.9", rport=80, role=1, pid=5, comm="c",
+            uid=7, netns=9,
+        )
+    )
+    yes = [
+        {},
+        {"lport": wire.ports((999, 1001))},
+        {"port": wire.ports(80)},
+        {"rport": wire.ports(81, negated=True)},
+        {"raddr": wire.prefixes("127.0.0.8/29")},
+        {"uid": wire.numbers(1, 7)},
+    ]
+    no = [
+        {"lport": wire.ports(80)},
+        {"port": wire.ports(80, negated=True)},
+        {"laddr": wire.prefixes("127.0.0.8/29")},
+        {"addr": wire.prefixes("127.0.0.8/29", negated=True)},
+        {"family": [6]},
+        {"role": [2]},
+        {"comm": pb.StringSet(none=["c"])},
+        {"netns": wire.numbers(8)},
+        {"port": wire.ports(80), "pid": wire.numbers(6)},
+    ]
+    assert all(accepts(pb.Filter(**criteria), event) for criteria in yes)
+    assert not any(accepts(pb.Filter(**criteria), event) for criteria in no)
+
+
+# ------------------------------------------------------------- random filters
+
+
+class Maker:
+    """Random filters over the values that the traffic has."""
+
+    NETWORKS = [
+        "127.0.0.0/8", "127.0.0.1/32", "127.0.0.2/31", "127.0.0.3/32", "0.0.0.0/0", "::/0",
+        "::1/128", "127.0.0.0/30", "10.0.0.0/8", "::/64",
+    ]
+
+    def __init__(self, made, ports, pids, comms, uids, namespaces):
+        self.random = made
+        self.ports = ports
+        self.choices = {
+            "pid": (pb.NumberSet, pids),
+            "comm": (pb.StringSet, comms),
+            "uid": (pb.NumberSet, uids),
+            "netns": (pb.NumberSet, namespaces),
+        }
+
+    def side(self):
+        return "none" if self.random.random() < 0.3 else "any"
+
+    def port_set(self):
+        ranges = []
+        for _ in range(self.random.randrange(1, 5)):
+            first = self.random.choice([*self.ports, self.random.randrange(1, 65536)])
+            last = self.random.choice([None, min(65535, first + self.random.randrange(20000))])
+            ranges.append(pb.PortRange(first=first, last=last))
+        return pb.PortSet(**{self.side(): ranges})
+
+    def prefix_set(self):
+        networks = self.random.sample(self.NETWORKS, self.random.randrange(1, 4))
+        return wire.prefixes(*networks, negated=self.side() == "none")
+
+    def dimension(self, name):
+        if name.endswith("port"):
+            return self.port_set()
+        if name.endswith("addr"):
+            return self.prefix_set()
+        if name in ("family", "role"):
+            return [self.random.choice([4, 6] if name == "family" else [1, 2])]
+        kind, values = self.choices[name]
+        return kind(**{self.side(): self.random.sample(values, self.random.randrange(1, 3))})
+
+    def filter(self):
+        names = [
+            "lport", "rport", "port", "laddr", "raddr", "addr", "family", "pid", "comm", "uid",
+            "role", "netns",
+        ]
+        chosen = self.random.sample(names, self.random.randrange(1, 4))
+        return {name: self.dimension(name) for name in chosen}
+
+    def distinct(self, count):
+        found = {}
+        while len(found) < count:
+            criteria = self.filter()
+            found[pb.Filter(**criteria).SerializeToString(deterministic=True)] = criteria
+        return list(found.values())
+
+
+class Churn(threading.Thread):
+    """Subscribes and unsubscribes further filters until told to end."""
+
+    def __init__(self, path, maker):
+        super().__init__(daemon=True)
+        self.path, self.maker = path, maker
+        self.over = threading.Event()
+        self.failure, self.rounds = None, 0
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                self.once()
+        except Exception as error:  # told by finish()
+            self.failure = error
+
+    def once(self):
+        criteria = self.maker.filter()
+        with wire.Connection(self.path) as watch:
+            watch.subscribe(**criteria)
+            # Some connections' worth of time; what comes is read by unsubscribe.
+            self.over.wait(0.02)
+            events, totals = watch.unsubscribe()
+        wrong = [event for event in events if not accepts(pb.Filter(**criteria), event)]
+        assert not wrong, (criteria, wrong[0])
+        assert totals.matched == totals.delivered == len(events), (criteria, totals)
+        self.rounds += 1
+
+    def finish(self):
+        self.over.set()
+        self.join(60)
+        assert not self.is_alive()
+        if self.failure:
+            raise self.failure
+
+
+class Reader(threading.Thread):
+    """Takes a subscription's bytes all the time, so that its queue stays empty; what they say
+    is looked at later."""
+
+    def __init__(self, path, criteria):
+        super().__init__(daemon=True)
+        self.connection = wire.Connection(path)
+        self.criteria = pb.Filter(**criteria)
+        self.connection.subscribe(**criteria)
+        self.events, self.totals = [], None
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                self.connection.fill()
+        except wire.Closed:
+            pass
+
+    def finish(self):
+        self.connection.send(pb.Request(unsubscribe=pb.Unsubscribe()))
+        self.join(60)
+        assert not self.is_alive(), "no end"
+        self.events, bye = self.connection.until("bye")
+        self.totals = bye.totals
+        self.connection.close()
+
+
+def key_of(event):
+    return event.connection.id, event.conn.event, event.time.ToNanoseconds()
+
+
+def make_traffic(pairs, made):
+    """Each pair connects some times, all at once, to several addresses."""
+    for client, address, port in pairs:
+        if address == "127.0.0.1":
+            address = f"127.0.0.{made.randrange(1, 5)}"
+        client.tell("connects", count=made.randrange(5, 25), address=address, port=port)
+    for client, _, _ in pairs:
+        client.answer()
+
+
+def test_oracle(collector, actor, namespace):
+    print(f"NETWATCH_SEED={SEED}")
+    made = random.Random(SEED)
+    pairs, pids, namespaces = [], [], [os.stat("/proc/self/ns/net").st_ino]
+    comms = []
+    namespaces.append(os.stat(f"/run/netns/{namespace}").st_ino)
+    for index, (uid, where, any_address, address) in enumerate(
+        [
+            (ALICE, None, "0.0.0.0", "127.0.0.1"),
+            (BOB, None, "::1", "::1"),
+            (ALICE, namespace, "0.0.0.0", "127.0.0.1"),
+            (0, None, "::", "127.0.0.1"),
+            (BOB, namespace, "::1", "::1"),
+        ]
+    ):
+        comms += [f"client{index}", f"server{index}"]
+        client = actor(uid=uid, namespace=where, comm=comms[-2].encode())
+        server = actor(uid=uid, namespace=where, comm=comms[-1].encode())
+        port = server.server(address=any_address, dual=any_address == "::", answer=10)
+        server.drop_served()
+        pairs.append((client, address, port))
+        pids += [client.pid, server.pid]
+    ports = [port for _, _, port in pairs]
+    maker = Maker(made, ports, pids, comms, [ALICE, BOB, 0, 5], namespaces)
+    # Without strangers' traffic, whose sockets may open or close around the subscriptions.
+    everything = Reader(collector.socket, {"pid": pb.NumberSet(any=pids)})
+    readers = [Reader(collector.socket, criteria) for criteria in maker.distinct(FILTERS)]
+    churn = Churn(collector.socket, Maker(random.Random(SEED + "c"), ports, pids, comms,
+                                          [ALICE, BOB, 0, 5], namespaces))
+    churn.start()
+    rounds = 0
+    while rounds < ROUNDS or churn.rounds < CHURN_ROUNDS and churn.is_alive():
+        make_traffic(pairs, made)
+        rounds += 1
+    churn.finish()
+    for reader in [*readers, everything]:
+        reader.finish()
+
+    ours = {key_of(event): event for event in everything.events}
+    assert len(ours) == len(everything.events) > 100 * rounds
+    received = 0
+    for reader in readers:
+        got = {key_of(event) for event in reader.events if event.connection.pid in pids}
+        assert not any(event.HasField("lost") for event in reader.events)
+        expected = {key for key, event in ours.items() if accepts(reader.criteria, event)}
+        too_much = [ours.get(key) for key in got - expected]
+        missing = [ours[key] for key in expected - got]
+        assert not too_much, (reader.criteria, len(too_much), too_much[0])
+        assert not missing, (reader.criteria, len(missing), missing[0])
+        # Foreign traffic too must be what the filter says.
+        assert all(
+            accepts(reader.criteria, event)
+            for event in reader.events
+            if event.connection.HasField("raddr")
+        )
+        assert reader.totals.matched == reader.totals.delivered == len(reader.events)
+        received += len(got)
+    print(f"{len(ours)} events, {received} received, {churn.rounds} rounds of churn")
+    assert received > len(ours)

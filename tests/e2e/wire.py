@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The protocol in another language: a client made of a UNIX socket, varints and the module
+that protoc generated from netwatch.proto. It shares no code with the C programs."""
+
+import ipaddress
+import socket
+
+import netwatch_pb2 as pb
+
+DEADLINE_S = 60
+
+
+def varint(value):
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def frame(message):
+    body = message if isinstance(message, bytes) else message.SerializeToString()
+    return varint(len(body)) + body
+
+
+class Closed(Exception):
+    """The collector closed the connection."""
+
+
+class Connection:
+    """One connection to the collector; every wait has a deadline."""
+
+    def __init__(self, path, hello=True):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(DEADLINE_S)
+        self.socket.connect(path)
+        self.buffer = bytearray()
+        if hello:
+            self.send(pb.Request(hello=pb.Hello(major=1, minor=0, program="test")))
+            self.hello = self.expect("hello")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, message):
+        self.socket.sendall(frame(message))
+
+    def fill(self):
+        data = self.socket.recv(65536)
+        if not data:
+            raise Closed(f"closed with {len(self.buffer)} bytes of a frame")
+        self.buffer += data
+
+    def take_frame(self):
+        """One whole frame of the buffer, or None."""
+        length = 0
+        for index, byte in enumerate(self.buffer):
+            length |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                start = index + 1
+                if len(self.buffer) < start + length:
+                    return None
+                body = bytes(self.buffer[start : start + length])
+                del self.buffer[: start + length]
+                return body
+        return None
+
+    def reply(self):
+        while (body := self.take_frame()) is None:
+            self.fill()
+        return pb.Reply.FromString(body)
+
+    def expect(self, kind):
+        reply = self.reply()
+        assert reply.WhichOneof("reply") == kind, f"{reply} instead of {kind}"
+        return getattr(reply, kind)
+
+    def expect_closed(self):
+        try:
+            reply = self.reply()
+        except (Closed, ConnectionResetError):
+            return
+        raise AssertionError(f"{reply} instead of the end")
+
+    def subscribe(self, existing=False, closed=True, category=("conn",), **criteria):
+        """The EXISTING events that came before `subscribed`."""
+        self.send(
+            pb.Request(
+                subscribe=pb.Subscribe(
+                    category=category,
+                    closed=closed,
+                    existing=existing,
+                    filter=pb.Filter(**criteria),
+                )
+            )
+        )
+        return self.until("subscribed")[0]
+
+    def until(self, kind):
+        """(events, what came at last): everything up to a reply of that kind."""
+        events = []
+        while True:
+            reply = self.reply()
+            which = reply.WhichOneof("reply")
+            if which == "event":
+                events.append(reply.event)
+            else:
+                assert which == kind, f"{reply} instead of {kind}"
+                return events, getattr(reply, kind)
+
+    def unsubscribe(self):
+        """(events, totals): what was under way and the account."""
+        self.send(pb.Request(unsubscribe=pb.Unsubscribe()))
+        events, bye = self.until("bye")
+        assert bye.reason == pb.Bye.DONE
+        self.expect_closed()
+        return events, bye.totals
+
+    def events(self, count):
+        """The next events, so many."""
+        return [self.expect("event") for _ in range(count)]
+
+
+def status(path):
+    with Connection(path) as connection:
+        connection.send(pb.Request(status=pb.StatusRequest()))
+        answer = connection.expect("status")
+        assert connection.expect("bye").reason == pb.Bye.DONE
+        return answer
+
+
+def ports(*ranges, negated=False):
+    """A PortSet of numbers and (first, last)."""
+    made = []
+    for entry in ranges:
+        first, last = entry if isinstance(entry, tuple) else (entry, None)
+        made.append(pb.PortRange(first=first, last=last))
+    return pb.PortSet(**{"none" if negated else "any": made})
+
+
+def numbers(*values, negated=False):
+    return pb.NumberSet(**{"none" if negated else "any": values})
+
+
+def prefixes(*networks, negated=False):
+    """A PrefixSet of networks as text."""
+    made = []
+    for network in map(ipaddress.ip_network, networks):
+        made.append(pb.Prefix(address=network.network_address.packed, length=network.prefixlen))
+    return pb.PrefixSet(**{"none" if negated else "any": made})

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The client's formats: golden lines, hostile names, and bytes that are no message.
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "client/event.h"
+#include "netwatch.pb-c.h"
+#include "client/writer.h"
+
+#define SECONDS 1795349051 /* 2026-11-22T12:04:11Z */
+
+/* One event that a test changes before it prints it. */
+struct sample {
+	Netwatch__Event event;
+	Google__Protobuf__Timestamp time;
+	Netwatch__Connection connection;
+	Netwatch__Conn conn;
+};
+
+static void sample_init(struct sample *sample)
+{
+	netwatch__event__init(&sample->event);
+	google__protobuf__timestamp__init(&sample->time);
+	netwatch__connection__init(&sample->connection);
+	netwatch__conn__init(&sample->conn);
+	sample->time.seconds = SECONDS;
+	sample->time.nanos = 93211045;
+	sample->connection.has_id = sample->connection.has_lport = true;
+	sample->connection.id = 4101;
+	sample->connection.laddr = (char *)"127.0.0.1";
+	sample->connection.lport = 45684;
+	sample->connection.raddr = (char *)"127.0.0.1";
+	sample->connection.has_rport = sample->connection.has_role = true;
+	sample->connection.rport = 80;
+	sample->connection.role = NETWATCH__ROLE__CLIENT;
+	sample->connection.has_pid = sample->connection.has_uid = true;
+	sample->connection.pid = 5173;
+	sample->connection.comm = (char *)"curl";
+	sample->connection.uid = 1000;
+	sample->connection.has_netns = true;
+	sample->connection.netns = 4026531840;
+	sample->conn.has_event = sample->conn.has_state = sample->conn.has_handshake_us = true;
+	sample->conn.event = NETWATCH__CONN__STAGE__ESTABLISHED;
+	sample->conn.state = NETWATCH__TCP__STATE__ESTABLISHED;
+	sample->conn.handshake_us = 41;
+	sample->event.time = &sample->time;
+	sample->event.connection = &sample->connection;
+	sample->event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
+	sample->event.conn = &sample->conn;
+}
+
+/* Lines into text, terminated. Returns what the writer said. */
+static int print_bytes(const struct writer *writer, const uint8_t *data, size_t size, char *text,
+		       size_t room)
+{
+	struct output output;
+	struct event event;
+	int err;
+
+	assert_int_equal(output_init(&output, -1), 0);
+	assert_int_equal(output_begin(&output), 0);
+	err = event_read(&event, data, size);
+	if (!err) {
+		writer->event(&output, &event);
+		err = output_end(&output);
+	}
+	assert_true(output.used < room);
+	memcpy(text, output.data, output.used);
+	text[output.used] = '\0';
+	output_deinit(&output);
+	return err;
+}
+
+static void expect(const struct writer *writer, const Netwatch__Event *event, const char *line)
+{
+	size_t size = netwatch__event__get_packed_size(event);
+	uint8_t *data = malloc(size + 1);
+	char text[4096];
+
+	assert_non_null(data);
+	netwatch__event__pack(event, data);
+	assert_int_equal(print_bytes(writer, data, size, text, sizeof(text)), 0);
+	assert_string_equal(text, line);
+	free(data);
+}
+
+static void json_line(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	expect(&writer_json, &sample.event,
+	       "{\"time\":\"2026-11-22T12:04:11.093211045Z\",\"connection\":{\"id\":\"4101\","
+	       "\"laddr\":\"127.0.0.1\",\"lport\":45684,\"raddr\":\"127.0.0.1\",\"rport\":80,"
+	       "\"role\":\"CLIENT\",\"pid\":5173,\"comm\":\"curl\",\"uid\":1000,"
+	       "\"netns\":4026531840},\"conn\":{\"event\":\"ESTABLISHED\","
+	       "\"state\":\"ESTABLISHED\",\"handshake_us\":41}}\n");
+}
+
+static void json_absent_and_extreme(void **state)
+{
+	Netwatch__Connection connection = NETWATCH__CONNECTION__INIT;
+	Netwatch__Conn conn = NETWATCH__CONN__INIT;
+	Netwatch__Event event = NETWATCH__EVENT__INIT;
+
+	(void)state;
+	event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
+	event.conn = &conn;
+	expect(&writer_json, &event, "{\"conn\":{}}\n");
+	event.connection = &connection;
+	connection.has_id = true;
+	connection.id = UINT64_MAX;
+	conn.has_event = true;
+	conn.event = 117; /* of a newer collector */
+	conn.has_handshake_us = true;
+	conn.handshake_us = UINT64_MAX;
+	conn.has_duration_us = true;
+	expect(&writer_json, &event,
+	       "{\"connection\":{\"id\":\"18446744073709551615\"},\"conn\":{\"event\":117,"
+	       "\"handshake_us\":18446744073709551615,\"duration_us\":0}}\n");
+}
+
+static void json_lost(void **state)
+{
+	Google__Protobuf__Timestamp first = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+	Netwatch__Event event = NETWATCH__EVENT__INIT;
+	Netwatch__Lost lost = NETWATCH__LOST__INIT;
+
+	(void)state;
+	lost.has_cause = lost.has_count = true;
+	lost.cause = NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE;
+	lost.count = 12;
+	lost.first = &first;
+	event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
+	event.lost = &lost;
+	expect(&writer_json, &event,
+	       "{\"lost\":{\"cause\":\"SUBSCRIBER_QUEUE\",\"count\":12,"
+	       "\"first\":\"1970-01-01T00:00:00.000000000Z\"}}\n");
+}
+
+static void table_line(void **state)
+{
+	struct output header;
+	struct sample sample;
+
+	(void)state;
+	assert_int_equal(output_init(&header, -1), 0);
+	writer_table.start(&header, 80);
+	header.data[header.used] = '\0';
+	assert_string_equal(header.data, "TIME            CATEGORY EVENT       LOCAL           "
+					 "REMOTE          DETAILS\n");
+	output_deinit(&header);
+	sample_init(&sample);
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    "
+	       "handshake_us=41\n");
+	/* a column widens, and stays so */
+	sample.connection.laddr = (char *)"2001:db8::1";
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED [2001:db8::1]:45684 127.0.0.1:80    "
+	       "handshake_us=41\n");
+	sample.connection.laddr = NULL;
+	sample.connection.raddr = NULL;
+	sample.conn.has_handshake_us = false;
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED -                   -\n");
+}
+
+static void table_hostile_name_moves_one_line_only(void **state)
+{
+	struct output header;
+	struct sample sample;
+
+	(void)state;
+	assert_int_equal(output_init(&header, -1), 0);
+	writer_table.start(&header, 100);
+	output_deinit(&header);
+	sample_init(&sample);
+	sample.connection.comm = (char *)"\1\2\3\4\5\6\7\10\11";
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    5173    "
+	       "\\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09 handshake_us=41\n");
+	sample.connection.comm = (char *)"curl";
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    5173    "
+	       "curl            handshake_us=41\n");
+}
+
+static void compact_line(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	writer_compact.start(NULL, 0);
+	sample_init(&sample);
+	expect(&writer_compact, &sample.event,
+	       "12:04:11.093211 curl[5173] 127.0.0.1:45684 > 127.0.0.1:80 conn ESTABLISHED "
+	       "handshake_us=41\n");
+	sample.connection.role = NETWATCH__ROLE__SERVER;
+	sample.connection.comm = NULL;
+	sample.connection.has_pid = false;
+	sample.connection.has_rport = false;
+	sample.conn.event = NETWATCH__CONN__STAGE__FAILED;
+	sample.conn.error = (char *)"two words";
+	expect(&writer_compact, &sample.event,
+	       "12:04:11.093211 - 127.0.0.1:45684 < 127.0.0.1:* conn FAILED state=ESTABLISHED "
+	       "error=\"two words\" handshake_us=41\n");
+}
+
+static void hostile_names(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	writer_compact.start(NULL, 0);
+	sample_init(&sample);
+	sample.event.time = NULL;
+	netwatch__connection__init(&sample.connection);
+	netwatch__conn__init(&sample.conn);
+	sample.connection.comm =
+		(char *)"a\x1b[31m\"\\\x7f\n\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\xc3\xa9";
+	expect(&writer_json, &sample.event,
+	       "{\"connection\":{\"comm\":\"a\\u001b[31m\\\"\\\\\\u007f\\u000a\\u009b\\u202e\\u2028"
+	       "\xc3\xa9\"},\"conn\":{}}\n");
+	expect(&writer_compact, &sample.event,
+	       "a\\x1b[31m\"\\\\x7f\\x0a\\x9b\\u{202e}\\u{2028}\xc3\xa9 - - - conn\n");
+	sample.connection.comm = (char *)"\xff\xc0\x80"; /* against the contract, and no UTF-8 */
+	expect(&writer_json, &sample.event,
+	       "{\"connection\":{\"comm\":\"\\\\xff\\\\xc0\\\\x80\"},\"conn\":{}}\n");
+}
+
+static void unknown_fields_are_skipped(void **state)
+{
+	static const uint8_t data[] = {
+		0xa2, 0x06, 0x02, 0x08, 0x01,	    /* field 100, a message */
+		0xf8, 0xff, 0xff, 0xff, 0x0f, 0x05, /* field 2^29-1, a varint */
+		0x22, 0x09,			    /* conn */
+		0x20, 0x29,			    /* handshake_us */
+		0x9d, 0x06, 1,	  2,	3,    4,    /* field 99, four bytes */
+		0x0d, /* the tag of a fixed32, where event is a varint: cut below */
+	};
+	uint8_t copy[sizeof(data)];
+	char text[256];
+
+	(void)state;
+	memcpy(copy, data, sizeof(copy));
+	copy[12] = 8;
+	assert_int_equal(print_bytes(&writer_json, copy, sizeof(copy) - 1, text, sizeof(text)), 0);
+	assert_string_equal(text, "{\"conn\":{\"handshake_us\":41}}\n");
+	assert_int_equal(print_bytes(&writer_json, data, sizeof(data), text, sizeof(text)),
+			 -EBADMSG);
+	assert_string_equal(text, "");
+}
+
+static void malformed(void **state)
+{
+	static const struct {
+		uint8_t data[16];
+		size_t size;
+	} cases[] = {
+		{{0xff}, 1},		 /* tag without its end */
+		{{0x00, 0x00}, 2},	 /* field 0 */
+		{{0x22}, 1},		 /* no length */
+		{{0x22, 0x05, 0x08}, 3}, /* length beyond the end */
+		{{0x22, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, 11},
+		{{0x0b}, 1},					 /* group */
+		{{0x22, 0x01, 0x08}, 3},			 /* cut inside of conn */
+		{{0x12, 0x03, 0x09, 0x01, 0x02, 0x22, 0x00}, 7}, /* fixed64 of two bytes */
+		{{0x0a, 0x06, 0x10, 0x80, 0x94, 0xeb, 0xdc, 0x03, 0x22, 0x00}, 10}, /* 10^9 ns */
+		{{0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01}, 12},
+	};
+	char text[256];
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(print_bytes(&writer_json, cases[i].data, cases[i].size, text,
+					     sizeof(text)),
+				 -EBADMSG);
+}
+
+/* A list that arrives packed, or in pieces, is one array all the same. */
+static void repeated_fields(void **state)
+{
+	const struct schema *schema = schema_get(&netwatch__number_set__descriptor);
+	static const uint8_t numbers[] = {0x08, 0x05, 0x0a, 0x02, 0x06, 0x07, 0x10, 0x01,
+					  0x0a, 0x00, 0x08, 0x80, 0x80, 0x80, 0x80, 0x20};
+	struct message message;
+	struct output output;
+
+	(void)state;
+	assert_non_null(schema);
+	assert_int_equal(output_init(&output, -1), 0);
+	assert_int_equal(message_read(&message, schema, numbers, sizeof(numbers)), 0);
+	writer_json_message(&output, &message);
+	output.data[output.used] = '\0';
+	assert_string_equal(output.data, "{\"any\":[5,6,7,0],\"none\":[1]}");
+	output_deinit(&output);
+}
+
+static void check_kinds(const struct schema *schema)
+{
+	for (unsigned i = 0; i < schema->field_count; i++) {
+		const struct schema_field *field = &schema->fields[i];
+
+		assert_int_not_equal(field->kind, SCHEMA_UNSUPPORTED);
+		assert_true(field->descriptor->id <= SCHEMA_NUMBER_MAX);
+		if (field->kind == SCHEMA_MESSAGE)
+			check_kinds(field->message);
+	}
+}
+
+/* Whoever adds a field to the .proto hears of it here when the client could not print it. */
+static void every_field_can_be_printed(void **state)
+{
+	const struct schema *status = schema_get(&netwatch__status__descriptor);
+
+	(void)state;
+	assert_non_null(status);
+	check_kinds(status);
+	check_kinds(event_schema());
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	return event_init();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(json_line),
+		cmocka_unit_test(json_absent_and_extreme),
+		cmocka_unit_test(json_lost),
+		cmocka_unit_test(table_line),
+		cmocka_unit_test(table_hostile_name_moves_one_line_only),
+		cmocka_unit_test(compact_line),
+		cmocka_unit_test(hostile_names),
+		cmocka_unit_test(unknown_fields_are_skipped),
+		cmocka_unit_test(malformed),
+		cmocka_unit_test(repeated_fields),
+		cmocka_unit_test(every_field_can_be_printed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
