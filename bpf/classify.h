@@ -74,8 +74,8 @@ struct nw_shared {
 	__u64 key; /* random, lowest bit: side in use */
 	__u64 want[NW_WANTS];
 	struct nw_side side[2];
-	__u32 session; /* counts up when programs are attached anew */
-	__u32 walk;    /* counts up with each walk */
+	__u32 session;	/* counts up when programs are attached anew */
+	__u32 attached; /* programs are attached: a walk keeps what it finds */
 
 	/* written by both sides */
 	__u32 armed __attribute__((aligned(64))); /* the collector sleeps: wake it */

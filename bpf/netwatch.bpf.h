@@ -30,11 +30,10 @@ struct nw_socket {
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see nw_park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
-	__u32 walk;    /* the last walk that reported it */
 	__u32 session; /* of nw_shared, in which the rest was written */
 	__u8 owner;    /* enum nw_owner */
 	__u8 role;     /* enum nw_role */
-	__u8 reserved[6];
+	__u8 reserved[2];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -100,6 +99,8 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 {
 	struct nw_socket *w = bpf_sk_storage_get(&sockets, tp, 0, flags);
 
+	if (!w && flags)
+		__sync_fetch_and_add(&shared.no_storage, 1);
 	if (w && w->session != shared.session) {
 		w->owner = NW_OWNER_UNKNOWN;
 		w->role = NW_ROLE_UNKNOWN;
@@ -233,32 +234,57 @@ static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side, s
 	return any & ~none;
 }
 
-/* The slots that accept this socket, of the tables of one side. */
-static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
-				    __u32 lport_side)
+/* Some places take both in one argument. */
+#define NW_LPORT_SIDE(lport, side) ((__u32)(lport) << 1 | (side))
+
+/*
+ * The slots that accept this socket, of the tables of one side, by all that the kernel
+ * knows of it: not by owner and role, which netwatch keeps.
+ */
+static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, __u32 lport_side)
 {
 	__u16 lport = lport_side >> 1;
 	__u32 side = lport_side & 1;
 	struct nw_side *t = &shared.side[side];
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
-	__u64 mask = t->role[w->role < NW_ROLES ? w->role : 0];
 	__u8 family = nw_addresses(sk, local, remote);
-	__u64 used = t->used;
+	__u64 used = t->used, mask = t->family[family == 6];
 
-	mask &= t->family[family == 6];
-	mask &= nw_classify_owner(t, side, w);
 	if (used & (1ULL << NW_UID))
 		mask &= nw_classify_number(t, side, NW_UID, uid);
-	if (used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
 	if (used & NW_USED_PORTS)
 		mask &= nw_classify_ports(t, side, lport, bpf_ntohs(sk->__sk_common.skc_dport));
-	if (used & NW_USED_PREFIXES)
+	if (mask && used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+	if (mask && used & NW_USED_PREFIXES)
 		mask &= nw_classify_prefixes(t, side, family, local, remote);
-	if (used & (1ULL << NW_CGROUP))
+	if (mask && used & (1ULL << NW_CGROUP))
 		mask &= nw_classify_cgroup(t, side, sk);
 	return mask;
+}
+
+static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
+				    __u32 lport_side)
+{
+	struct nw_side *t = &shared.side[lport_side & 1];
+
+	return nw_classify_socket(tp, uid, lport_side) & t->role[w->role < NW_ROLES ? w->role : 0] &
+	       nw_classify_owner(t, lport_side & 1, w);
+}
+
+/*
+ * Could a slot want this socket, whoever owns it? If not, nothing need be kept about it:
+ * most sockets of a host never get storage. The local port may still be open (0).
+ */
+static __noinline int nw_possible(struct tcp_sock *tp)
+{
+	__u64 key = READ(shared.key);
+	__u16 lport = nw_lport(tp);
+
+	if (!lport && shared.side[key & 1].used & NW_USED_PORTS)
+		return 1;
+	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(lport, key & 1)) != 0;
 }
 
 /*
@@ -278,7 +304,7 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w)
 
 	if ((mask ^ READ(w->check)) == expected)
 		return mask;
-	mask = nw_classify(tp, w, uid, (__u32)lport << 1 | (key & 1));
+	mask = nw_classify(tp, w, uid, NW_LPORT_SIDE(lport, key & 1));
 	WRITE(w->mask, mask);
 	WRITE(w->check, mask ^ expected);
 	return mask;

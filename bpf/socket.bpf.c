@@ -91,7 +91,7 @@ static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 
 	return 0;
 }
 
-static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w, __u64 now)
+static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w)
 {
 	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
 	struct nw_conn_failed_record *r;
@@ -104,7 +104,7 @@ static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w, __u6
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
-	nw_fill(&r->conn.head, tp, w, receivers, now, TCP_CLOSE, NW_CATEGORY_CONN);
+	nw_fill(&r->conn.head, tp, w, receivers, bpf_ktime_get_ns(), TCP_CLOSE, NW_CATEGORY_CONN);
 	r->conn.stage = NW_CONN_FAILED;
 	r->conn.handshake_us = 0;
 	r->error = nw_sk(tp)->sk_err;
@@ -131,10 +131,11 @@ static __always_inline __u32 closed_by(int error, int oldstate)
 	return oldstate == TCP_LAST_ACK ? NW_CLOSED_REMOTE : NW_CLOSED_LOCAL;
 }
 
-static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, __u64 now, int oldstate)
+static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
 	__u64 receivers = READ(shared.want[NW_WANT_CONN_CLOSE]);
 	struct nw_conn_close_record *r;
+	__u64 now;
 
 	if (!receivers)
 		return 0;
@@ -144,6 +145,7 @@ static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, __u64
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
+	now = bpf_ktime_get_ns();
 	nw_fill(&r->conn.head, tp, w, receivers, now, TCP_CLOSE, NW_CATEGORY_CONN);
 	r->conn.stage = NW_CONN_CLOSE;
 	r->conn.handshake_us = 0;
@@ -182,107 +184,140 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 		emit_conn(tp, w, w->established_ns, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
 }
 
-static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w, int oldstate,
-					__u64 now)
+/*
+ * Storage for a socket that some slot could want; NULL: none could. Where the kernel
+ * refuses storage, an event is made without, and nothing is remembered.
+ */
+static __always_inline struct nw_socket *storage_if_possible(struct tcp_sock *tp,
+							     struct nw_socket *uncached)
 {
+	struct nw_socket *w = nw_storage(tp, 0);
+
+	if (w)
+		return w;
+	if (!nw_possible(tp))
+		return NULL;
+	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
+}
+
+static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
+{
+	__u64 now = bpf_ktime_get_ns();
+
 	if (oldstate == TCP_SYN_SENT) {
+		if (!w->role) { /* it began before we looked */
+			w->role = NW_ROLE_CLIENT;
+			WRITE(w->generation, w->generation + 1);
+		}
 		unpark(tp, w);
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 		emit_conn(tp, w, now, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
 		return;
 	}
-	/* A child's addresses are right only now on Linux 6.1. Its first RTT is the handshake's. */
-	WRITE(w->generation, w->generation + 1);
+	/* Also invalidates the mask: only now are a child's addresses right on Linux 6.1. */
+	if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+		begin(w, NW_ROLE_SERVER, now);
+	/* Its first RTT is the handshake's. */
 	w->handshake_us = tp->srtt_us >> 3;
 	w->established_ns = now;
 	park(w, NW_CONN_ESTABLISHED, now);
-	if (w->owner) /* Fast Open: accepted before the handshake was complete */
+	if (w->owner ==
+	    NW_OWNER_USED_SOCKET) /* Fast Open: accepted before the handshake was complete */
 		unpark(tp, w);
 }
 
-static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int oldstate, __u64 now)
+static __always_inline void opened(struct tcp_sock *tp, struct nw_socket *w, int newstate)
 {
+	__u64 now = bpf_ktime_get_ns();
+
+	begin(w, newstate == TCP_LISTEN ? NW_ROLE_SERVER : NW_ROLE_CLIENT, now);
+	owner_from_current(tp, w);
+	if (newstate == TCP_LISTEN) {
+		emit_conn(tp, w, now, NW_CONN_OPEN << 8 | TCP_LISTEN);
+		return;
+	}
+	park(w, NW_CONN_OPEN, now);
+	if (nw_lport(tp))
+		unpark(tp, w);
+}
+
+static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
+{
+	if (w->owner != NW_OWNER_USED_SOCKET)
+		owner_from_current(tp, w);
 	unpark(tp, w);
 	if (oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV)
-		emit_failed(tp, w, now);
+		emit_failed(tp, w);
 	else
-		emit_close(tp, w, now, oldstate);
+		emit_close(tp, w, oldstate);
+}
+
+/* A process uses its socket: from here on the owner is known. */
+static __always_inline int used(struct tcp_sock *tp)
+{
+	struct nw_socket *w = nw_storage(tp, 0);
+
+	if (!w || w->owner == NW_OWNER_USED_SOCKET)
+		return 0;
+	owner_from_current(tp, w);
+	if (w->owner == NW_OWNER_USED_SOCKET)
+		unpark(tp, w);
+	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 {
-	struct tcp_sock *tp = nw_tcp_sock(sk);
 	struct nw_socket uncached = {}, *w;
-	__u64 now;
+	struct tcp_sock *tp;
 
+	/* Only softirqs lead there, and nothing is told. */
+	if (newstate == TCP_FIN_WAIT2 || newstate == TCP_CLOSE_WAIT || newstate == TCP_CLOSING)
+		return 0;
+	tp = nw_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!w) {
-		__sync_fetch_and_add(&shared.no_storage, 1);
-		w = &uncached;
-	}
-	now = bpf_ktime_get_ns();
-	if (newstate == TCP_SYN_SENT)
-		begin(w, NW_ROLE_CLIENT, now);
-	else if (newstate == TCP_LISTEN || (newstate == TCP_SYN_RECV && oldstate == TCP_LISTEN))
-		begin(w, NW_ROLE_SERVER, now);
-	if (w->owner != NW_OWNER_USED_SOCKET)
-		owner_from_current(tp, w);
-
-	switch (newstate) {
-	case TCP_SYN_SENT:
-		park(w, NW_CONN_OPEN, now);
-		if (nw_lport(tp))
-			unpark(tp, w);
-		break;
-	case TCP_LISTEN:
-		emit_conn(tp, w, now, NW_CONN_OPEN << 8 | TCP_LISTEN);
-		break;
-	case TCP_ESTABLISHED:
-		established(tp, w, oldstate, now);
-		break;
-	case TCP_CLOSE:
-		ended(tp, w, oldstate, now);
-		break;
-	default:
-		if (w->owner)
-			unpark(tp, w);
-	}
-	return 0;
-}
-
-/* A process reads or writes: from here on its socket's owner is known. */
-static __always_inline int used(struct sock *sk)
-{
-	struct tcp_sock *tp = nw_tcp_sock(sk);
-	struct nw_socket *w;
-
-	if (!tp)
+	if (newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK)
+		return used(tp);
+	if (newstate == TCP_SYN_RECV) {
+		/* A child has its listener's storage, and on Linux 6.1 still its addresses. */
+		w = oldstate == TCP_LISTEN ? nw_storage(tp, 0) : NULL;
+		if (w)
+			begin(w, NW_ROLE_SERVER, bpf_ktime_get_ns());
 		return 0;
-	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!w || w->owner == NW_OWNER_USED_SOCKET)
+	}
+	if (newstate == TCP_CLOSE) {
+		w = nw_storage(tp, 0) ?: &uncached;
+		ended(tp, w, oldstate);
 		return 0;
-	owner_from_current(tp, w);
-	if (w->owner)
-		unpark(tp, w);
+	}
+	w = storage_if_possible(tp, &uncached);
+	if (!w)
+		return 0;
+	if (newstate == TCP_ESTABLISHED)
+		established(tp, w, oldstate);
+	else
+		opened(tp, w, newstate);
 	return 0;
 }
 
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(nw_receive, struct sock *sk)
 {
-	return used(sk);
+	struct tcp_sock *tp = nw_tcp_sock(sk);
+
+	return tp ? used(tp) : 0;
 }
 
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(nw_send, struct sock *sk)
 {
-	return used(sk);
+	struct tcp_sock *tp = nw_tcp_sock(sk);
+
+	return tp ? used(tp) : 0;
 }
 
-/* Rows of a walk go to the iterator's reader, each socket once per walk. */
+/* Rows of a walk go to the iterator's reader; one socket may have several. */
 static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, struct nw_socket *w)
 {
 	struct nw_row row = {};
@@ -290,9 +325,8 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	struct cgroup_subsys_state *parent;
 
-	if (w->walk == shared.walk || sk->__sk_common.skc_state == TCP_CLOSE)
+	if (sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
-	w->walk = shared.walk;
 	nw_fill_connection(&row.connection, tp, w, sk->__sk_common.skc_state);
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
 		row.ancestors[i] = nw_cgroup_id(cgroup);
@@ -310,9 +344,9 @@ SEC("iter/task_file")
 int nw_walk_files(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task, *leader;
+	struct nw_socket uncached = {}, *w = NULL;
 	struct file *file = ctx->file;
 	struct socket *socket;
-	struct nw_socket *w;
 	struct tcp_sock *tp;
 
 	if (!task || !file)
@@ -323,9 +357,10 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	tp = nw_tcp_sock(socket->sk);
 	if (!tp)
 		return 0;
-	w = nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
+	if (shared.attached)
+		w = storage_if_possible(tp, &uncached);
 	if (!w)
-		return 0;
+		w = &uncached;
 	if (!w->owner) {
 		leader = task->group_leader;
 		w->pid = task->tgid;
@@ -360,4 +395,15 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
 		unpark(tp, w);
 	return emit_row(ctx->meta, tp, w);
+}
+
+/* Nobody is subscribed any more: a listener's storage would cost each accept a copy. */
+SEC("iter/bpf_sk_storage_map")
+int nw_forget(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+
+	if (sk && ctx->value)
+		bpf_sk_storage_delete(&sockets, sk);
+	return 0;
 }

@@ -3,7 +3,8 @@
  * netwatch-collector: streams what TCP does to those who may see it.
  *
  *   main.c       the stages: set up, drop, serve        options.c    the command line
- *   probe.c      BPF objects, links, walks               privilege.c  the drop
+ *   probe.c      BPF objects, links, maps                privilege.c  the drop
+ *   walk.c       over all sockets
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "probe.h"
 #include "socket.skel.h"
+#include "walk.h"
 
 #define PROGRAMS_MAX 32 /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
@@ -34,7 +35,6 @@ struct probe {
 	size_t n_programs;
 	struct nw_shared *shared;
 	struct nw_ends *ports;
-	bool attached;
 };
 
 /* libbpf's own words are for those who debug. */
@@ -205,7 +205,8 @@ void probe_free(struct probe *probe)
 {
 	if (!probe)
 		return;
-	probe_detach(probe);
+	if (probe->shared)
+		probe_detach(probe);
 	while (probe->n_objects)
 		bpf_object__close(probe->objects[--probe->n_objects]);
 	free(probe);
@@ -228,7 +229,7 @@ int probe_map(const struct probe *probe, const char *name)
 
 bool probe_attached(const struct probe *probe)
 {
-	return probe->attached;
+	return probe->shared->attached;
 }
 
 static bool attachable(const struct program *p)
@@ -237,7 +238,7 @@ static bool attachable(const struct program *p)
 	       bpf_program__expected_attach_type(p->bpf) == BPF_TRACE_RAW_TP;
 }
 
-/* What was stored about sockets while nobody looked is void: see nw_storage. */
+/* What is left of a former session is void: see nw_storage. */
 static void new_session(struct probe *probe)
 {
 	memset(probe->shared->parked, 0, sizeof(probe->shared->parked));
@@ -248,10 +249,10 @@ int probe_attach(struct probe *probe)
 {
 	int err;
 
-	if (probe->attached)
+	if (probe_attached(probe))
 		return 0;
 	new_session(probe);
-	probe->attached = true;
+	probe->shared->attached = 1;
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		struct program *p = &probe->programs[i];
 
@@ -270,14 +271,18 @@ int probe_attach(struct probe *probe)
 
 void probe_detach(struct probe *probe)
 {
-	if (!probe->attached)
+	int err;
+
+	if (!probe_attached(probe))
 		return;
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		bpf_link__destroy(probe->programs[i].link);
 		probe->programs[i].link = NULL;
 	}
-	probe->attached = false;
-	new_session(probe);
+	probe->shared->attached = 0;
+	err = walk_forget(probe);
+	if (err)
+		log_error("forgetting sockets: %s", strerror(-err));
 }
 
 size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,
@@ -313,72 +318,9 @@ bool probe_offers(const struct probe *probe, const char *category)
 	return false;
 }
 
-/* Reads all rows of an open iterator. A read may end within a row. */
-static int read_rows(int fd, void (*row)(const struct nw_row *row, void *arg), void *arg)
+struct bpf_program *probe_program(const struct probe *probe, const char *name)
 {
-	struct nw_row rows[64];
-	size_t have = 0;
-	ssize_t n;
-
-	while ((n = read(fd, (char *)rows + have, sizeof(rows) - have)) != 0) {
-		size_t whole;
-
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n < 0)
-			return -errno;
-		have += (size_t)n;
-		whole = have / sizeof(rows[0]);
-		for (size_t i = 0; row && i < whole; i++)
-			row(&rows[i], arg);
-		have -= whole * sizeof(rows[0]);
-		memmove(rows, &rows[whole], have);
-	}
-	return 0;
-}
-
-/* Links of iterators live only as long as the walk: an idle collector holds none. */
-static int iterate(struct probe *probe, const char *name, const char *map,
-		   void (*row)(const struct nw_row *row, void *arg), void *arg)
-{
-	union bpf_iter_link_info info = {.map.map_fd = 0};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
-	struct bpf_program *program = bpf_object__find_program_by_name(probe->objects[0], name);
-	struct bpf_link *link;
-	int fd, err;
-
-	if (map) {
-		info.map.map_fd = (__u32)probe_map(probe, map);
-		opts.link_info = &info;
-		opts.link_info_len = sizeof(info);
-	}
-	link = bpf_program__attach_iter(program, &opts);
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	err = fd < 0 ? -errno : read_rows(fd, row, arg);
-	if (fd >= 0)
-		close(fd);
-	bpf_link__destroy(link);
-	return err;
-}
-
-int probe_walk(struct probe *probe, void (*row)(const struct nw_row *row, void *arg), void *arg)
-{
-	int err;
-
-	if (!probe->attached)
-		new_session(probe);
-	probe->shared->walk++;
-	err = iterate(probe, "nw_walk_files", NULL, row, arg);
-	if (err)
-		return err;
-	return iterate(probe, "nw_walk_storage", "sockets", row, arg);
-}
-
-int probe_tell_parked(struct probe *probe)
-{
-	return iterate(probe, "nw_walk_storage", "sockets", NULL, NULL);
+	return bpf_object__find_program_by_name(probe->objects[0], name);
 }
 
 int probe_grace(struct probe *probe)

@@ -13,6 +13,7 @@
 
 #include "kernel_side.h"
 
+struct bpf_program;
 struct probe;
 
 /* One program and the hook it goes to. */
@@ -47,14 +48,8 @@ bool probe_offers(const struct probe *probe, const char *category);
 size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,
 		   size_t max);
 
-/*
- * Walks over sockets: those that processes hold open, in all network namespaces, then the
- * others that are being watched; each once. Events that are parked for too long are told.
- * row is called for each socket; NULL: only for the side effects. 0 or -errno.
- */
-int probe_walk(struct probe *probe, void (*row)(const struct nw_row *row, void *arg), void *arg);
-/* As the second half of probe_walk alone, without rows: for parked events. */
-int probe_tell_parked(struct probe *probe);
+/* A program of the object of sockets, NULL: there is none of that name. */
+struct bpf_program *probe_program(const struct probe *probe, const char *name);
 
 /* Returns when every program that ran when it was called has ended. Takes some 10 ms; any thread.
  */

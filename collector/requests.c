@@ -13,6 +13,7 @@
 #include "slots.h"
 #include "status.h"
 #include "version.h"
+#include "walk.h"
 
 #define UNPACK_BUDGET \
 	(512 * 1024) /* bytes that one message may unpack to: 76 times 4 KiB, and air */
@@ -167,7 +168,7 @@ static void handle_list(struct peer *peer, const Netwatch__Request *request)
 	}
 	if (!parse_filter(peer, &listing.filter, request->list->filter))
 		return;
-	err = probe_walk(peer->server->probe, list_row, &listing);
+	err = walk_sockets(peer->server->probe, list_row, &listing);
 	if (err)
 		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
 			    "this kernel refused a walk over sockets: %s", strerror(-err));

@@ -13,6 +13,7 @@
 #include "probe.h"
 #include "slots.h"
 #include "tables.h"
+#include "walk.h"
 
 #define PARKED_USEC	250000 /* how often parked events are looked for */
 #define READERS_AT_ONCE 64     /* that share a walk; more wait for the next */
@@ -298,7 +299,7 @@ static void begin_readers(struct slots *slots, bool walk)
 	gather(slots, &b);
 	for (size_t i = 0; i < b.n; i++)
 		walk |= b.reader[i]->existing;
-	err = walk ? probe_walk(slots->probe, on_row, &b) : 0;
+	err = walk ? walk_sockets(slots->probe, on_row, &b) : 0;
 	if (err)
 		log_error("walking over sockets: %s", strerror(-err));
 	for (size_t i = 0; i < b.n; i++)
@@ -423,7 +424,7 @@ static void on_parked(evutil_socket_t fd, short what, void *arg)
 			old |= slots->shared->parked[i];
 	}
 	if (old)
-		probe_tell_parked(slots->probe);
+		walk_tell_parked(slots->probe);
 	watch_parked(slots);
 }
 

@@ -66,10 +66,11 @@ def legend(rows):
     base = {mode: median(column(samples, "base")) / 1e3
             for row in rows[:1] for mode, samples in row.samples.items()}
     print(f"""
-rr: 64 bytes there and back, {base['rr']:.1f} us of CPU time without a tracer; crr: connect, 64 bytes
-each way, close, {base['crr']:.1f} us. p10, p50, mean: traced operation / untraced one. tracer: CPU time of
-collector and client, or of the other tool, per operation. added: by which one operation is dearer
-in all. score: (traced path + tracer) / untraced. events: lines per connection, of both its ends.
+rr: 64 bytes there and back, {base['rr']:.1f} us of CPU time without a tracer.
+crr: connect, 64 bytes each way, close, {base['crr']:.1f} us.
+p10, p50, mean: traced operation / untraced one. tracer: CPU time of collector and client, or of
+the other tool, per operation. added: by which one operation is dearer in all.
+score: (traced path + tracer) / untraced. events: lines per connection, of both its ends.
 Figures are medians over the rounds, (min-max).""")
 
 
@@ -84,7 +85,8 @@ def flood_text(flood):
 
 def births_text(births):
     return (f"64 filters: BPF programs run {spread(births['many'], '.0f')} ns per connection "
-            f"(both ends, {births['runs']:.1f} runs); one filter: {spread(births['one'], '.0f')} ns; "
+            f"(both ends, {births['runs']:.1f} runs); one filter: "
+            f"{spread(births['one'], '.0f')} ns; "
             f"without the {births['empty']:.0f} ns per run that the kernel's measure takes itself")
 
 
@@ -101,14 +103,13 @@ def measured(row):
     return row and all(row.samples.values())
 
 
-def idle_targets(row, control):
+def idle_targets(row):
     if not measured(row):
         return
     worst = max(score(row, mode) for mode in row.modes)
-    noise = max(max(column(control.samples[mode], "score")) for mode in row.modes)
     told = WAKEUPS_TEXT.format(**vars(row))
     yield ("nobody subscribed", "1.00, 0 links, 0 wake-ups", f"{worst:.3f}, {told}",
-           worst <= max(1.02, noise) and not row.links and not row.wakeups)
+           worst <= 1.02 and not row.links and not row.wakeups)
 
 
 def no_match_targets(row):
@@ -164,7 +165,7 @@ def find(rows, name):
 
 
 def targets(rows, births, flood):
-    yield from idle_targets(find(rows, "netwatch, nobody subscribed"), rows[0])
+    yield from idle_targets(find(rows, "netwatch, nobody subscribed"))
     yield from no_match_targets(find(rows, "netwatch, nothing matches"))
     yield from connect_targets(find(rows, "netwatch -a -o json"), find(rows, "tcplife"))
     yield from births_targets(births)
@@ -176,7 +177,8 @@ def table(rows, noise, births, flood):
     rows_table(rows)
     legend(rows)
     for what in noise.repeated:
-        print(f"Noise: {noise.repeated[what]} {what} repeated, {noise.kept[what]} kept though noisy.")
+        print(f"Noise: {noise.repeated[what]} {what} repeated, "
+              f"{noise.kept[what]} kept though noisy.")
     for text in (births and births_text(births), flood and flood_text(flood)):
         if text:
             print(text)

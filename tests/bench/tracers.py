@@ -3,11 +3,9 @@
 
 import contextlib
 import json
-import os
 import re
 import signal
 import socket
-import stat
 
 from procs import START_S, Process, Unmeasured, wait_for
 
@@ -44,7 +42,7 @@ def stopping(process, sig=signal.SIGINT):
 def _serves(path):
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as peer:
         peer.connect(path)
-        return stat.S_ISSOCK(os.stat(path).st_mode)
+        return True
     return False
 
 

@@ -5,7 +5,7 @@ network namespaces. Everything is waited for with a deadline and ended by its pi
 import json
 import os
 import re
-import resource
+import select
 import signal
 import subprocess
 import threading
@@ -65,7 +65,7 @@ def end_process(process, number=signal.SIGTERM):
 class Collector:
     """A netwatch-collector on a socket of its own."""
 
-    def __init__(self, place, *options, socket=None, ready=True):
+    def __init__(self, place, *options, socket=None, **more):
         self.socket = socket or str(place.new_path("sock"))
         self.allowed = []
         self.place = place
@@ -75,11 +75,11 @@ class Collector:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=place.environment,
+            **more,
         )
         self.said = Lines(self.process.stdout)
         self.pid = self.process.pid
-        if ready:
-            wait_until(self.answers, "the collector answers")
+        wait_until(self.answers, "the collector answers")
 
     def answers(self):
         import wire
@@ -136,12 +136,9 @@ class Collector:
             switched += sum(map(int, re.findall(r"ctxt_switches:\s*(\d+)", text)))
         return spent, switched
 
-    def limit_files(self, spare):
-        """Leaves it so many file descriptors; the limit before."""
-        used = max(int(fd.name) for fd in Path(f"/proc/{self.pid}/fd").iterdir())
-        old = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (used + 1 + spare, old[1]))
-        return old
+    def descriptors(self):
+        """How many it would take to have the highest that it has."""
+        return 1 + max(int(fd.name) for fd in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def kill(self):
         self.process.kill()
@@ -266,6 +263,8 @@ class Actor:
         self.process.stdin.flush()
 
     def answer(self):
+        # One line for one command, so nothing can wait in the buffer.
+        assert select.select([self.process.stdout], [], [], DEADLINE_S)[0], "the actor hangs"
         line = self.process.stdout.readline()
         assert line, f"the actor ended: {self.process.wait()}"
         answer = json.loads(line)

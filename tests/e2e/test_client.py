@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import time
@@ -12,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 import netwatch_pb2 as pb
-from harness import ALICE, wait_until
+from harness import ALICE, DEADLINE_S, wait_until
 
 HOSTILE = b'\x1b[2J"\n\xff\xe2\x80\xae\\z'  # ESC, quote, newline, no UTF-8, U+202E
 HOSTILE_JSON = '\x1b[2J"\n\\xff\u202e\\z'
@@ -21,7 +22,7 @@ HOSTILE_JSON = '\x1b[2J"\n\\xff\u202e\\z'
 @pytest.fixture
 def port(actor):
     server = actor()
-    number = server.server()
+    number = server.server(workers=8)  # some of whom wait for held connections
     server.drop_served()
     return number
 
@@ -40,7 +41,7 @@ def test_head(collector, subscribe, actor, port):
     watch = subscribe("--no-existing", "--dport", port, uid=ALICE, stdout=write_end)
     os.close(write_end)
     actor().connects(count=1, address="127.0.0.1", port=port)
-    assert os.read(read_end, 1)
+    assert select.select([read_end], [], [], DEADLINE_S)[0]
     os.close(read_end)
     assert watch.wait() == -signal.SIGPIPE, watch
 
@@ -192,6 +193,7 @@ def test_lines_are_out_at_once(subscribe, actor, port):
         for _ in range(3):
             told = client.connects(count=1, address="127.0.0.1", port=port)
             while seen.count(str(told[0]["lport"]).encode()) < 2:
+                assert select.select([read_end], [], [], DEADLINE_S)[0], seen
                 seen += os.read(read_end, 65536)
             assert seen.endswith(b"\n")
         watch.kill()

@@ -72,10 +72,13 @@ class Connection:
                 return body
         return None
 
-    def reply(self):
+    def reply_body(self):
         while (body := self.take_frame()) is None:
             self.fill()
-        return pb.Reply.FromString(body)
+        return body
+
+    def reply(self):
+        return pb.Reply.FromString(self.reply_body())
 
     def expect(self, kind):
         reply = self.reply()

@@ -148,7 +148,6 @@ static void random_address(struct rng *rng, uint8_t family, uint8_t *address)
 
 static void random_connection(struct rng *rng, struct nw_connection *c)
 {
-	static const uint8_t states = 12;
 	size_t length = rng_below(rng, NW_COMM_SIZE + 1);
 
 	memset(c, 0, sizeof(*c));
@@ -169,7 +168,7 @@ static void random_connection(struct rng *rng, struct nw_connection *c)
 		memset(c->comm, 'a' + (int)rng_below(rng, 26), length);
 	c->role = (uint8_t)rng_below(rng, NW_ROLES);
 	c->owner = (uint8_t)rng_below(rng, NW_OWNER_USED_SOCKET + 1);
-	c->state = (uint8_t)(1 + rng_below(rng, states));
+	c->state = (uint8_t)(1 + rng_below(rng, 12));
 }
 
 static void random_record(struct rng *rng, union record *r)
@@ -315,16 +314,11 @@ static void test_names_of_errors(void **state)
 	static const struct {
 		uint32_t number;
 		const char *name;
-	} cases[] = {{111, "ECONNREFUSED"},
-		     {110, "ETIMEDOUT"},
-		     {104, "ECONNRESET"},
-		     {113, "EHOSTUNREACH"},
-		     {101, "ENETUNREACH"}};
+	} cases[] = {{111, "ECONNREFUSED"}, {110, "ETIMEDOUT"}, {113, "EHOSTUNREACH"}};
 	union record r = {.conn = {.stage = NW_CONN_FAILED}};
 	struct event_frame frame;
 
 	(void)state;
-	r.head.connection.family = 4;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		Netwatch__Reply *reply;
 
