@@ -19,6 +19,8 @@ typedef __u32 __be32;
 typedef __u32 __wsum;
 typedef _Bool bool;
 
+enum { false, true };
+
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
@@ -116,6 +118,8 @@ typedef struct {
 	int owned;
 } socket_lock_t;
 
+struct bpf_local_storage;
+
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
@@ -124,6 +128,7 @@ struct sock {
 	int sk_err;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct bpf_local_storage *sk_bpf_storage;
 };
 
 struct inet_sock {

@@ -97,8 +97,11 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
  */
 static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 flags)
 {
-	struct nw_socket *w = bpf_sk_storage_get(&sockets, tp, 0, flags);
+	struct nw_socket *w;
 
+	if (!flags && !nw_sk(tp)->sk_bpf_storage) /* most sockets; spares the call */
+		return NULL;
+	w = bpf_sk_storage_get(&sockets, tp, 0, flags);
 	if (!w && flags)
 		__sync_fetch_and_add(&shared.no_storage, 1);
 	if (w && w->session != shared.session) {
@@ -126,45 +129,56 @@ static __always_inline bool nw_is_mapped(const struct in6_addr *a)
 	       a->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
 }
 
-/* Both addresses as in nw_connection; returns the family. */
-static __always_inline __u8 nw_addresses(struct sock *sk, __u32 local[4], __u32 remote[4])
+/* 4 or 6; v4-mapped is 4. A listener's addresses may be any: it is what its socket is. */
+static __always_inline __u8 nw_family(struct sock *sk)
 {
-	struct in6_addr *l = &sk->__sk_common.skc_v6_rcv_saddr;
-	struct in6_addr *r = &sk->__sk_common.skc_v6_daddr;
+	return sk->__sk_common.skc_family != AF_INET6 ||
+			       nw_is_mapped(&sk->__sk_common.skc_v6_rcv_saddr) ||
+			       nw_is_mapped(&sk->__sk_common.skc_v6_daddr)
+		       ? 4
+		       : 6;
+}
 
-	if (sk->__sk_common.skc_family != AF_INET6 || nw_is_mapped(l) || nw_is_mapped(r)) {
+/* Both addresses as in nw_connection. */
+static __always_inline void nw_addresses(struct sock *sk, __u8 family, __u32 local[4],
+					 __u32 remote[4])
+{
+	if (family == 4) {
 		local[0] = sk->__sk_common.skc_rcv_saddr;
 		remote[0] = sk->__sk_common.skc_daddr;
 		local[1] = local[2] = local[3] = 0;
 		remote[1] = remote[2] = remote[3] = 0;
-		return 4;
+		return;
 	}
 	for (int i = 0; i < 4; i++) {
-		local[i] = l->in6_u.u6_addr32[i];
-		remote[i] = r->in6_u.u6_addr32[i];
+		local[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		remote[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
 	}
-	return 6;
 }
 
+/* A local port of 0 is not chosen yet: it names no slot's port, or, if open, any slot's. */
 static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side, __u16 lport,
-					       __u16 rport)
+					       __u16 rport, bool open)
 {
 	__u32 l = side * NW_PORTS + lport, r = side * NW_PORTS + rport;
 	struct nw_ends *le = bpf_map_lookup_elem(&ports, &l);
 	struct nw_ends *re = bpf_map_lookup_elem(&ports, &r);
+	__u64 any = open && !lport ? ~0ULL : 0;
 
 	if (!le || !re)
 		return 0; /* cannot be */
-	return (le->local | t->ports.local) & (re->remote | t->ports.remote) &
-	       (le->either | re->either | t->ports.either);
+	return (le->local | t->ports.local | any) & (re->remote | t->ports.remote) &
+	       (le->either | re->either | t->ports.either | any);
 }
 
 static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side, __u8 family,
-						  const __u32 *local, const __u32 *remote)
+						  struct sock *sk)
 {
 	struct nw_prefix key = {.side = side, .family = family};
 	struct nw_ends *le, *re;
+	__u32 local[4], remote[4];
 
+	nw_addresses(sk, family, local, remote);
 	key.length = 32 + (family == 4 ? 32 : 128);
 	__builtin_memcpy(key.address, local, sizeof(key.address));
 	le = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
@@ -241,24 +255,30 @@ static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side, s
  * The slots that accept this socket, of the tables of one side, by all that the kernel
  * knows of it: not by owner and role, which netwatch keeps.
  */
-static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, __u32 lport_side)
+static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, __u32 lport_side,
+						bool open)
 {
 	__u16 lport = lport_side >> 1;
 	__u32 side = lport_side & 1;
 	struct nw_side *t = &shared.side[side];
 	struct sock *sk = nw_sk(tp);
-	__u32 local[4], remote[4];
-	__u8 family = nw_addresses(sk, local, remote);
-	__u64 used = t->used, mask = t->family[family == 6];
+	__u64 used = t->used, mask = ~0ULL;
+	__u8 family;
 
-	if (used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, uid);
+	/* What refuses most comes first. */
 	if (used & NW_USED_PORTS)
-		mask &= nw_classify_ports(t, side, lport, bpf_ntohs(sk->__sk_common.skc_dport));
+		mask = nw_classify_ports(t, side, lport, bpf_ntohs(sk->__sk_common.skc_dport),
+					 open);
+	if (!mask)
+		return 0;
+	family = nw_family(sk);
+	mask &= t->family[family == 6];
+	if (mask && used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, uid);
 	if (mask && used & (1ULL << NW_NETNS))
 		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
 	if (mask && used & NW_USED_PREFIXES)
-		mask &= nw_classify_prefixes(t, side, family, local, remote);
+		mask &= nw_classify_prefixes(t, side, family, sk);
 	if (mask && used & (1ULL << NW_CGROUP))
 		mask &= nw_classify_cgroup(t, side, sk);
 	return mask;
@@ -269,22 +289,20 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 {
 	struct nw_side *t = &shared.side[lport_side & 1];
 
-	return nw_classify_socket(tp, uid, lport_side) & t->role[w->role < NW_ROLES ? w->role : 0] &
-	       nw_classify_owner(t, lport_side & 1, w);
+	return nw_classify_socket(tp, uid, lport_side, false) &
+	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
 }
 
 /*
- * Could a slot want this socket, whoever owns it? If not, nothing need be kept about it:
- * most sockets of a host never get storage. The local port may still be open (0).
+ * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
+ * nothing need be kept about it: most sockets of a host never get storage.
  */
 static __noinline int nw_possible(struct tcp_sock *tp)
 {
-	__u64 key = READ(shared.key);
-	__u16 lport = nw_lport(tp);
+	__u32 side = READ(shared.key) & 1;
 
-	if (!lport && shared.side[key & 1].used & NW_USED_PORTS)
-		return 1;
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(lport, key & 1)) != 0;
+	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
+				  true) != 0;
 }
 
 /*
@@ -350,7 +368,8 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
 
-	c->family = nw_addresses(sk, local, remote);
+	c->family = nw_family(sk);
+	nw_addresses(sk, c->family, local, remote);
 	__builtin_memcpy(c->laddr, local, sizeof(c->laddr));
 	__builtin_memcpy(c->raddr, remote, sizeof(c->raddr));
 	c->cookie = bpf_get_socket_cookie(sk);

@@ -6,7 +6,7 @@
  * Two events lack something when they happen: a client's OPEN the local port, which the
  * kernel chooses after SYN_SENT, and a server's ESTABLISHED the process, which is known
  * when one uses the accepted socket. They are parked in the socket and told as soon as
- * that is known, or by a walk (nw_walk_storage) when it took 268 ms or more.
+ * that is known, or by a walk when it took 268 ms or more: it finds who holds the socket.
  */
 #include "netwatch.bpf.h"
 
@@ -253,10 +253,17 @@ static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int 
 }
 
 /* A process uses its socket: from here on the owner is known. */
-static __always_inline int used(struct tcp_sock *tp)
+static __always_inline int used(struct sock *sk)
 {
-	struct nw_socket *w = nw_storage(tp, 0);
+	struct nw_socket *w;
+	struct tcp_sock *tp;
 
+	if (!sk->sk_bpf_storage) /* the most frequent case costs one load */
+		return 0;
+	tp = nw_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	w = nw_storage(tp, 0);
 	if (!w || w->owner == NW_OWNER_USED_SOCKET)
 		return 0;
 	owner_from_current(tp, w);
@@ -265,30 +272,29 @@ static __always_inline int used(struct tcp_sock *tp)
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
+/* A child has its listener's storage, and on Linux 6.1 still its addresses. */
+static __always_inline int cloned(struct sock *sk)
 {
-	struct nw_socket uncached = {}, *w;
+	struct nw_socket *w;
 	struct tcp_sock *tp;
 
-	/* Only softirqs lead there, and nothing is told. */
-	if (newstate == TCP_FIN_WAIT2 || newstate == TCP_CLOSE_WAIT || newstate == TCP_CLOSING)
+	if (!sk->sk_bpf_storage)
 		return 0;
 	tp = nw_tcp_sock(sk);
-	if (!tp)
-		return 0;
-	if (newstate == TCP_FIN_WAIT1 || newstate == TCP_LAST_ACK)
-		return used(tp);
-	if (newstate == TCP_SYN_RECV) {
-		/* A child has its listener's storage, and on Linux 6.1 still its addresses. */
-		w = oldstate == TCP_LISTEN ? nw_storage(tp, 0) : NULL;
-		if (w)
-			begin(w, NW_ROLE_SERVER, bpf_ktime_get_ns());
-		return 0;
-	}
+	w = tp ? nw_storage(tp, 0) : NULL;
+	if (w)
+		begin(w, NW_ROLE_SERVER, bpf_ktime_get_ns());
+	return 0;
+}
+
+static __noinline int changed(struct tcp_sock *tp, int oldstate, int newstate)
+{
+	struct nw_socket uncached = {}, *w;
+
 	if (newstate == TCP_CLOSE) {
-		w = nw_storage(tp, 0) ?: &uncached;
-		ended(tp, w, oldstate);
+		w = nw_storage(tp, 0);
+		if (w || nw_possible(tp))
+			ended(tp, w ?: &uncached, oldstate);
 		return 0;
 	}
 	w = storage_if_possible(tp, &uncached);
@@ -301,20 +307,32 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
+{
+	struct tcp_sock *tp;
+
+	switch (newstate) {
+	case TCP_SYN_RECV:
+		return oldstate == TCP_LISTEN ? cloned(sk) : 0;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		return used(sk);
+	case TCP_LISTEN:
+	case TCP_SYN_SENT:
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE:
+		tp = nw_tcp_sock(sk);
+		return tp ? changed(tp, oldstate, newstate) : 0;
+	}
+	/* FIN_WAIT2, CLOSE_WAIT, CLOSING: only softirqs lead there, and nothing is told. */
+	return 0;
+}
+
 SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(nw_receive, struct sock *sk)
 {
-	struct tcp_sock *tp = nw_tcp_sock(sk);
-
-	return tp ? used(tp) : 0;
-}
-
-SEC("tp_btf/tcp_sendmsg_locked")
-int BPF_PROG(nw_send, struct sock *sk)
-{
-	struct tcp_sock *tp = nw_tcp_sock(sk);
-
-	return tp ? used(tp) : 0;
+	return used(sk);
 }
 
 /* Rows of a walk go to the iterator's reader; one socket may have several. */

@@ -410,7 +410,7 @@ static int wait_grace(void *arg)
 	return probe_grace(slots->probe);
 }
 
-/* Events whose socket waits for a process for too long are told without one. */
+/* Events that wait for too long are told with what a walk finds. */
 static void on_parked(evutil_socket_t fd, short what, void *arg)
 {
 	struct slots *slots = arg;
@@ -424,7 +424,7 @@ static void on_parked(evutil_socket_t fd, short what, void *arg)
 			old |= slots->shared->parked[i];
 	}
 	if (old)
-		walk_tell_parked(slots->probe);
+		walk_sockets(slots->probe, NULL, NULL);
 	watch_parked(slots);
 }
 

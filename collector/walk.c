@@ -145,13 +145,6 @@ int walk_sockets(struct probe *probe, void (*row)(const struct nw_row *row, void
 	return err;
 }
 
-int walk_tell_parked(struct probe *probe)
-{
-	struct walk nothing = {.row = NULL};
-
-	return iterate(probe, "nw_walk_storage", "sockets", &nothing);
-}
-
 int walk_forget(struct probe *probe)
 {
 	struct walk nothing = {.row = NULL};

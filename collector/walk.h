@@ -9,12 +9,10 @@ struct probe;
 /*
  * Calls row for each TCP socket that a process holds open, in all network namespaces, then
  * for the others that are being watched; each once. While programs are attached it keeps
- * the owners that it finds, and tells parked events as below. 0 or -errno.
+ * the owners that it finds, and tells events that have been parked for too long. row may be
+ * NULL. 0 or -errno.
  */
 int walk_sockets(struct probe *probe, void (*row)(const struct nw_row *row, void *arg), void *arg);
-
-/* Tells events that have been parked for too long. 0 or -errno. */
-int walk_tell_parked(struct probe *probe);
 
 /* Deletes what is kept about sockets. 0 or -errno. */
 int walk_forget(struct probe *probe);
