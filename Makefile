@@ -21,10 +21,13 @@ CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes
 comma    := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+# Inlining across files takes a fifth off the CPU time per event. Objects hold plain code as
+# well, for unit tests.
+LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
-LIBS_client    := -levent_core -lprotobuf-c
-LIBS_collector := -lbpf -lcap $(LIBS_client)
+LIBS_client    := -lprotobuf-c
+LIBS_collector := -lbpf -lcap -levent_core -lprotobuf-c
 INC_common     := -Icommon -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
 INC_collector  := -Icollector -Ibpf -isystem $(B)/bpf $(INC_common)
@@ -44,9 +47,9 @@ FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* clie
 all: $(B)/netwatch-collector $(B)/netwatch
 
 $(B)/netwatch-collector: $(call objs,collector) $(B)/common.a
-	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_collector)
+	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(CFLAGS) $(LTO) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_collector)
 $(B)/netwatch: $(call objs,client) $(B)/common.a
-	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_client)
+	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(CFLAGS) $(LTO) $(LDFLAGS) -pthread -o $@ $^ $(LIBS_client)
 
 # Programs without their main, so that unit tests can link any part of them.
 $(B)/common.a: $(call objs,common) $(PROTO_OBJ)
@@ -59,9 +62,9 @@ $(call objs,collector): | $(SKELETONS)
 $(call objs,common) $(call objs,client) $(call objs,collector): | $(PROTO)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) $(INC_$(firstword $(subst /, ,$*))) -c -o $@ $<
+	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) $(LTO) $(INC_$(firstword $(subst /, ,$*))) -c -o $@ $<
 $(B)/proto/%.o: $(PROTO)
-	$(call say,CC,$@)$(CC) -std=gnu11 $(SANFLAGS) $(CFLAGS) -I$(B)/proto -c -o $@ $(B)/proto/$*.c
+	$(call say,CC,$@)$(CC) -std=gnu11 $(SANFLAGS) $(CFLAGS) $(LTO) -I$(B)/proto -c -o $@ $(B)/proto/$*.c
 $(PROTO): proto/netwatch.proto
 	@mkdir -p $(@D)
 	$(call say,PROTOC,$<)protoc-c -Iproto -I/usr/include --c_out=$(@D) $< google/protobuf/timestamp.proto

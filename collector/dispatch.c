@@ -15,7 +15,7 @@
 struct mark {
 	STAILQ_ENTRY(mark) link; /* dispatch.marks */
 	uint64_t position;
-	uint64_t unix_ns;	    /* when it was set */
+	uint64_t time_ns;	    /* when it was set */
 	uint64_t lost[NW_SLOTS];    /* totals at that time */
 	void (*reached)(void *arg); /* NULL: only the losses */
 	void *arg;
@@ -30,14 +30,9 @@ struct dispatch {
 	uint64_t with_address;		  /* bits of slots */
 	uint64_t dirty;			  /* bits of slots whose stream has a block */
 	uint64_t lost_any;		  /* nw_shared.lost_any, as last seen */
-	uint64_t looked_ns;  /* Unix time when losses were last told or none were seen */
-	int64_t unix_offset; /* of this turn */
+	uint64_t looked_ns;		  /* when losses were last told or none were seen */
+	int64_t unix_offset;		  /* of this turn */
 };
-
-static uint64_t unix_now(void)
-{
-	return event_monotonic() + (uint64_t)event_unix_offset();
-}
 
 /* ------------------------------------------------------------------ marks */
 
@@ -63,7 +58,7 @@ void dispatch_mark(struct dispatch *d, void (*reached)(void *arg), void *arg)
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		mark->lost[i] = lost_total(d, i);
 	mark->position = ring_end(d->ring);
-	mark->unix_ns = unix_now();
+	mark->time_ns = event_monotonic();
 	mark->reached = reached;
 	mark->arg = arg;
 	STAILQ_INSERT_TAIL(&d->marks, mark, link);
@@ -82,11 +77,15 @@ void dispatch_forget(struct dispatch *d, const void *arg)
 
 static void tell_losses(struct dispatch *d, const struct mark *mark)
 {
+	/* One offset for both, so that first is not after last when the clock is set. */
+	uint64_t offset = (uint64_t)d->unix_offset;
+
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		if (d->streams[i])
-			stream_lost(d->streams[i], mark->lost[i], d->looked_ns, mark->unix_ns);
+			stream_lost(d->streams[i], mark->lost[i], d->looked_ns + offset,
+				    mark->time_ns + offset);
 	}
-	d->looked_ns = mark->unix_ns;
+	d->looked_ns = mark->time_ns;
 }
 
 static bool reach_marks(struct dispatch *d)
@@ -151,7 +150,7 @@ static void look_for_losses(struct dispatch *d)
 		d->lost_any = any;
 		dispatch_mark(d, NULL, NULL);
 	} else if (STAILQ_EMPTY(&d->marks)) {
-		d->looked_ns = unix_now();
+		d->looked_ns = event_monotonic();
 	}
 }
 

@@ -48,6 +48,13 @@ static size_t escape(char *out, size_t size, const char *text, size_t length, in
 		uint32_t rune;
 		size_t width;
 
+		if (text[i] >= ' ' && text[i] < 0x7f) { /* nearly always */
+			if (used + 1 >= size)
+				break;
+			out[used++] = text[i];
+			n = 1;
+			continue;
+		}
 		n = escape_utf8(text + i, length - i, &rune);
 		if (n && !(terminal && escape_dangerous(rune))) {
 			memcpy(unit, text + i, n);

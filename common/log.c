@@ -8,6 +8,8 @@
 #include "escape.h"
 #include "log.h"
 
+#define PROGRAM_MAX 64 /* of its name with what stands around it; a longer one is cut */
+
 static const char *program = "netwatch";
 static enum log_level max_level = LOG_LEVEL_INFO;
 
@@ -37,15 +39,17 @@ int log_level_parse(const char *name, enum log_level *level)
 
 static void log_va(enum log_level level, const char *format, va_list args)
 {
-	char text[1024], line[ESCAPE_MAX * sizeof(text)];
-	int saved = errno;
+	char text[1024], escaped[ESCAPE_MAX * sizeof(text)], line[sizeof(escaped) + PROGRAM_MAX];
+	int saved = errno, n;
 
 	if (level > max_level)
 		return;
 	vsnprintf(text, sizeof(text), format, args);
-	escape_terminal(line, sizeof(line), text, strlen(text));
-	dprintf(STDERR_FILENO, "%s: %s\n", program, line);
-	errno = saved;
+	escape_terminal(escaped, sizeof(escaped), text, strlen(text));
+	n = snprintf(line, sizeof(line), "%.*s: %s\n", PROGRAM_MAX - 4, program, escaped);
+	/* Not dprintf: it leaks its buffer when it cannot write (glibc 2.36). */
+	n = (int)write(STDERR_FILENO, line, (size_t)n);
+	errno = saved; /* a failure has nowhere to be told */
 }
 
 #define DEFINE_LOG(name, level)              \

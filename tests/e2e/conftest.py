@@ -154,3 +154,22 @@ def namespace(place):
         yield name
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture
+def serving(collector, actor):
+    """A collector with a subscriber of before, who must get his events afterwards too."""
+    server = actor()
+    port = server.server()
+    server.drop_served()
+    client = actor()
+    import wire  # needs what pytest_configure generates
+
+    with wire.Connection(collector.socket) as watch:
+        watch.subscribe(rport=wire.ports(port))
+        yield collector
+        client.connects(count=2, address="127.0.0.1", port=port)
+        assert len(watch.events(6)) == 6
+        assert watch.unsubscribe()[1].matched == 6
+    status = wire.status(collector.socket)
+    assert status.uptime_s >= 0 and [entry.name for entry in status.category]

@@ -3,40 +3,16 @@
 
 import os
 import random
-import resource
 import socket
-import struct
-import time
 
 import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, wait_until
+from harness import wait_until
 
 FRAME_MAX = 4096
 RANDOM_CONNECTIONS = 2000
-
-
-@pytest.fixture
-def serving(collector, actor):
-    """A collector with a subscriber of before, who must get his events afterwards too."""
-    server = actor()
-    port = server.server()
-    server.drop_served()
-    client = actor()
-    with wire.Connection(collector.socket) as watch:
-        watch.subscribe(rport=wire.ports(port))
-        yield collector
-        client.connects(count=2, address="127.0.0.1", port=port)
-        assert len(watch.events(6)) == 6
-        assert watch.unsubscribe()[1].matched == 6
-    status = wire.status(collector.socket)
-    assert status.uptime_s >= 0 and [entry.name for entry in status.category]
-
-
-def hello(major=1, minor=0):
-    return pb.Request(hello=pb.Hello(major=major, minor=minor, program="test"))
 
 
 def subscription(**criteria):
@@ -50,13 +26,6 @@ def expect_error(connection, code):
     assert error.code == code and error.message, error
     connection.expect_closed()
     return error.message
-
-
-def raw(collector, data, code):
-    """After hello, bytes; an error and the end."""
-    with wire.Connection(collector.socket) as connection:
-        connection.socket.sendall(data)
-        return expect_error(connection, code)
 
 
 def test_hello(collector):
@@ -96,7 +65,7 @@ def test_epoch_changes(start_collector):
 )
 @pytest.mark.parametrize("greeted", [True, False], ids=["after hello", "before hello"])
 def test_bad_frame(serving, data, greeted):
-    with wire.Connection(serving.socket, hello=greeted) as connection:
+    with wire.Connection(serving.socket, greet=greeted) as connection:
         connection.socket.sendall(data)
         expect_error(connection, pb.Error.FRAME)
 
@@ -107,7 +76,7 @@ def test_largest_frame(serving):
                               .SerializeToString()) + 3900)
     request = pb.Request(hello=pb.Hello(major=1, minor=0, program=name))
     assert len(request.SerializeToString()) == FRAME_MAX
-    with wire.Connection(serving.socket, hello=False) as connection:
+    with wire.Connection(serving.socket, greet=False) as connection:
         connection.send(request)
         # A string beyond 255 bytes may be refused, but as that, not as a frame.
         reply = connection.reply()
@@ -115,8 +84,8 @@ def test_largest_frame(serving):
 
 
 def test_byte_by_byte(serving):
-    with wire.Connection(serving.socket, hello=False) as connection:
-        data = wire.frame(hello()) + wire.frame(pb.Request(status=pb.StatusRequest()))
+    with wire.Connection(serving.socket, greet=False) as connection:
+        data = wire.frame(wire.hello()) + wire.frame(pb.Request(status=pb.StatusRequest()))
         for index in range(len(data)):
             connection.socket.sendall(data[index : index + 1])
         assert connection.expect("hello").major == 1
@@ -125,9 +94,9 @@ def test_byte_by_byte(serving):
 
 
 def test_two_in_one_write(serving):
-    with wire.Connection(serving.socket, hello=False) as connection:
+    with wire.Connection(serving.socket, greet=False) as connection:
         connection.socket.sendall(
-            wire.frame(hello())
+            wire.frame(wire.hello())
             + wire.frame(subscription())
             + wire.frame(pb.Request(unsubscribe=pb.Unsubscribe()))
         )
@@ -142,9 +111,9 @@ def test_two_in_one_write(serving):
 
 def test_half_frames(serving):
     """Every prefix of a conversation, then the end."""
-    data = wire.frame(hello()) + wire.frame(subscription(rport=wire.ports(80)))
+    data = wire.frame(wire.hello()) + wire.frame(subscription(rport=wire.ports(80)))
     for length in range(len(data)):
-        with wire.Connection(serving.socket, hello=False) as connection:
+        with wire.Connection(serving.socket, greet=False) as connection:
             connection.socket.sendall(data[:length])
     # Nothing of it may stay.
     wait_until(lambda: len(wire.status(serving.socket).subscription) == 1, "they are gone")
@@ -158,46 +127,6 @@ def test_half_closed(serving):
         assert connection.expect("status").version
 
 
-def test_hello_has_a_deadline(serving):
-    """5 s for hello and for each frame, absolute: a byte now and then does not help."""
-    silent = wire.Connection(serving.socket, hello=False)
-    half = wire.Connection(serving.socket)
-    half.socket.sendall(wire.varint(100))
-    slow = wire.Connection(serving.socket, hello=False)
-    begin = time.monotonic()
-    data = wire.frame(hello())
-    slow.socket.settimeout(0.3)
-    with pytest.raises((OSError, wire.Closed)):
-        for index in range(100):
-            slow.socket.sendall(data[index : index + 1] or b"\x08")
-            try:
-                # Whatever it says before it closes.
-                if not slow.socket.recv(4096):
-                    raise wire.Closed
-            except TimeoutError:
-                pass
-    for connection in silent, half:
-        while True:
-            try:
-                connection.reply()
-            except (wire.Closed, ConnectionResetError):
-                break
-        connection.close()
-    slow.close()
-    assert 4 < time.monotonic() - begin < 40
-
-
-def test_subscriber_has_no_deadline(collector, actor):
-    """The deadlines are for hello and frames, not for who waits for events."""
-    port = actor().refused_port()
-    with wire.Connection(collector.socket) as idle, wire.Connection(collector.socket) as watch:
-        watch.subscribe(rport=wire.ports(port))
-        time.sleep(6)
-        actor().failures(count=1, address="127.0.0.1", port=port)
-        assert len(watch.events(2)) == 2
-        idle.close()
-
-
 def test_not_hello_first(serving):
     for request in (
         subscription(),
@@ -205,14 +134,14 @@ def test_not_hello_first(serving):
         pb.Request(list=pb.List()),
         pb.Request(unsubscribe=pb.Unsubscribe()),
     ):
-        with wire.Connection(serving.socket, hello=False) as connection:
+        with wire.Connection(serving.socket, greet=False) as connection:
             connection.send(request)
             expect_error(connection, pb.Error.INVALID)
 
 
 def test_out_of_order(serving):
     """Hello twice, unsubscribe without subscribe, subscribe twice, an empty request."""
-    for request in hello(), pb.Request(unsubscribe=pb.Unsubscribe()):
+    for request in wire.hello(), pb.Request(unsubscribe=pb.Unsubscribe()):
         with wire.Connection(serving.socket) as connection:
             connection.send(request)
             expect_error(connection, pb.Error.INVALID)
@@ -225,11 +154,11 @@ def test_out_of_order(serving):
 
 
 def test_other_versions(serving):
-    with wire.Connection(serving.socket, hello=False) as connection:
-        connection.send(hello(major=2))
+    with wire.Connection(serving.socket, greet=False) as connection:
+        connection.send(wire.hello(major=2))
         expect_error(connection, pb.Error.VERSION)
-    with wire.Connection(serving.socket, hello=False) as connection:
-        connection.send(hello(minor=77))
+    with wire.Connection(serving.socket, greet=False) as connection:
+        connection.send(wire.hello(minor=77))
         assert connection.expect("hello").major == 1
 
 
@@ -267,8 +196,8 @@ def test_unknown_filter_is_refused(serving):
 
 def test_unknown_hello_field_is_skipped(serving):
     """A newer client's hello says more."""
-    body = nested(1, hello().hello.SerializeToString() + unknown_field(99))
-    with wire.Connection(serving.socket, hello=False) as connection:
+    body = nested(1, wire.hello().hello.SerializeToString() + unknown_field(99))
+    with wire.Connection(serving.socket, greet=False) as connection:
         connection.socket.sendall(wire.frame(body))
         assert connection.expect("hello").major == 1
 
@@ -321,7 +250,7 @@ def test_hostile_category(serving):
 def test_random_bytes(serving):
     made = random.Random(os.urandom(8))
     requests = [
-        wire.frame(hello()), wire.frame(subscription(rport=wire.ports((1, 9)))),
+        wire.frame(wire.hello()), wire.frame(subscription(rport=wire.ports((1, 9)))),
         wire.frame(pb.Request(status=pb.StatusRequest())), wire.frame(pb.Request(list=pb.List())),
     ]
     for _ in range(RANDOM_CONNECTIONS):
@@ -330,7 +259,7 @@ def test_random_bytes(serving):
             data[made.randrange(len(data))] = made.randrange(256)
         else:
             data += made.randbytes(made.randrange(200))
-        with wire.Connection(serving.socket, hello=False) as connection:
+        with wire.Connection(serving.socket, greet=False) as connection:
             try:
                 connection.socket.sendall(data)
                 if made.random() < 0.5:
@@ -344,89 +273,12 @@ def test_random_bytes(serving):
 def test_aborted_connections(serving):
     """Gone before the answer, in the middle of EXISTING, with unread data."""
     for _ in range(300):
-        with wire.Connection(serving.socket, hello=False) as connection:
+        with wire.Connection(serving.socket, greet=False) as connection:
             connection.socket.sendall(
-                wire.frame(hello())
+                wire.frame(wire.hello())
                 + wire.frame(pb.Request(subscribe=pb.Subscribe(category=["conn"], existing=True)))
             )
     wait_until(lambda: len(wire.status(serving.socket).subscription) == 1, "they are gone")
-
-
-def test_descriptors_of_others_are_not_kept(serving):
-    """SCM_RIGHTS: what a client sends along is not held."""
-    before = len(os.listdir(f"/proc/{serving.pid}/fd"))
-    with wire.Connection(serving.socket) as connection:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("3i", 0, 1, 2))]
-        connection.socket.sendmsg([wire.frame(pb.Request(status=pb.StatusRequest()))], rights)
-        connection.expect("status")
-        connection.expect("bye")
-    wait_until(
-        lambda: len(os.listdir(f"/proc/{serving.pid}/fd")) == before, "descriptors are closed"
-    )
-
-
-def connect_quietly(path):
-    client = socket.socket(socket.AF_UNIX)
-    client.setblocking(False)
-    try:
-        client.connect(path)
-    except BlockingIOError:
-        pass
-    return client
-
-
-def test_no_descriptors_left(start_collector):
-    """EMFILE: clients wait in the backlog, the collector does not spin, and recovers."""
-    limit = start_collector().descriptors() + 20
-    collector = start_collector(
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    )
-    collector.allow("(?i)too many open files|descriptor")
-    crowd = [connect_quietly(collector.socket) for _ in range(60)]
-    wait_until(lambda: collector.descriptors() >= limit, "it has no descriptor left")
-    before = collector.cpu()
-    time.sleep(2)
-    after = collector.cpu()
-    assert after[0] - before[0] < 0.2e9, "spins"
-    assert after[1] - before[1] < 500, "spins"
-    for client in crowd:
-        client.close()
-    for _ in range(3):
-        wire.status(collector.socket)
-
-
-def test_connections_of_one_user_have_a_limit(serving, netwatch, subscribe):
-    """32 of one user; the next is told BUSY, and other users are served."""
-    watches = [
-        subscribe("--dport", 1, uid=ALICE) for _ in range(32)
-    ]
-    refused = netwatch("status", uid=ALICE, socket=serving.socket)
-    assert refused.wait() == 1, refused
-    assert refused.err.text().strip()
-    root = netwatch("status", socket=serving.socket)
-    assert root.wait() == 0
-    for watch in watches[:2]:
-        assert watch.stop() == 0
-    served = netwatch("status", uid=ALICE, socket=serving.socket)
-    assert served.wait() == 0, served
-
-
-def test_connections_have_a_limit(serving):
-    """256 in all, root's too."""
-    crowd = []
-    try:
-        for _ in range(255):
-            crowd.append(wire.Connection(serving.socket))
-        with wire.Connection(serving.socket, hello=False) as late:
-            try:
-                late.send(hello())
-            except OSError:
-                pass
-            assert late.expect("error").code == pb.Error.BUSY
-            late.expect_closed()
-    finally:
-        for connection in crowd:
-            connection.close()
 
 
 def test_shutdown_says_bye(collector):

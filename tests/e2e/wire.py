@@ -4,6 +4,7 @@ that protoc generated from netwatch.proto. It shares no code with the C programs
 
 import ipaddress
 import socket
+import struct
 
 import netwatch_pb2 as pb
 
@@ -24,6 +25,10 @@ def frame(message):
     return varint(len(body)) + body
 
 
+def hello(major=1, minor=0):
+    return pb.Request(hello=pb.Hello(major=major, minor=minor, program="test"))
+
+
 class Closed(Exception):
     """The collector closed the connection."""
 
@@ -31,13 +36,16 @@ class Closed(Exception):
 class Connection:
     """One connection to the collector; every wait has a deadline."""
 
-    def __init__(self, path, hello=True):
+    def __init__(self, path, greet=True):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(DEADLINE_S)
+        # A full backlog fails a socket with a timeout at once; this one waits for its turn.
+        timeval = struct.pack("ll", DEADLINE_S, 0)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
         self.socket.connect(path)
+        self.socket.settimeout(DEADLINE_S)
         self.buffer = bytearray()
-        if hello:
-            self.send(pb.Request(hello=pb.Hello(major=1, minor=0, program="test")))
+        if greet:
+            self.send(hello())
             self.hello = self.expect("hello")
 
     def __enter__(self):

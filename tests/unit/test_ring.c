@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The reader of the ring, over memory laid out as the kernel's (kernel/bpf/ringbuf.c). */
-#include <linux/bpf.h>
+/* The reader of the ring: order, records that are not yet there, bounds. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "collector/ring.h"
+#include "fake_ring.h"
 #include "rng.h"
 
-#define SIZE   4096
-#define HEADER BPF_RINGBUF_HDR_SZ
-#define BUSY   BPF_RINGBUF_BUSY_BIT
-#define SKIP   BPF_RINGBUF_DISCARD_BIT
+#define RECORD_MAX 240
 
-/* The kernel's side of it. */
-static struct {
-	int fd;
-	char *memory;
-	size_t page;
-	unsigned long *consumer, *producer;
-	struct ring *ring;
-} kernel;
+static struct fake_ring kernel;
+static struct ring *ring;
 
 /* What the reader was given: records are numbered. */
 static struct {
@@ -33,66 +22,34 @@ static struct {
 
 static int make_ring(void **state)
 {
-	size_t length;
-
 	(void)state;
-	kernel.page = (size_t)sysconf(_SC_PAGESIZE);
-	length = 2 * kernel.page + 2 * SIZE;
-	kernel.fd = memfd_create("ring", MFD_CLOEXEC);
-	if (kernel.fd < 0 || ftruncate(kernel.fd, (off_t)length))
-		return -1;
-	kernel.memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, kernel.fd, 0);
-	if (kernel.memory == MAP_FAILED)
-		return -1;
-	kernel.consumer = (unsigned long *)(void *)kernel.memory;
-	kernel.producer = (unsigned long *)(void *)(kernel.memory + kernel.page);
-	kernel.ring = ring_new(kernel.fd, SIZE);
 	memset(&got, 0, sizeof(got));
-	return kernel.ring ? 0 : -1;
+	if (fake_ring_init(&kernel))
+		return -1;
+	ring = ring_new(kernel.fd, FAKE_RING_SIZE);
+	return ring ? 0 : -1;
 }
 
 static int free_ring(void **state)
 {
 	(void)state;
-	ring_free(kernel.ring);
-	munmap(kernel.memory, 2 * kernel.page + 2 * SIZE);
-	return close(kernel.fd);
+	ring_free(ring);
+	return fake_ring_deinit(&kernel);
 }
 
-/* The data are there twice. */
-static void poke(unsigned long position, const void *data, size_t size)
-{
-	for (size_t i = 0; i < size; i++) {
-		size_t at = (position + i) % SIZE;
-		char byte = ((const char *)data)[i];
-
-		kernel.memory[2 * kernel.page + at] = byte;
-		kernel.memory[2 * kernel.page + SIZE + at] = byte;
-	}
-}
-
-/* Reserves a record; returns its position, or -1 when the ring is full. */
 static long reserve(uint32_t size)
 {
-	unsigned long position = *kernel.producer;
-	unsigned long end = position + ((HEADER + size + 7) & ~7UL);
-	uint32_t head[2] = {size | BUSY, 0};
-
-	if (end - *kernel.consumer > SIZE - 1)
-		return -1;
-	poke(position, head, sizeof(head));
-	__atomic_store_n(kernel.producer, end, __ATOMIC_RELEASE);
-	return (long)position;
+	return fake_ring_reserve(&kernel, size);
 }
 
 /* The record's bytes are its number, repeated. */
 static void submit(long position, uint32_t size, uint32_t number, uint32_t flags)
 {
-	uint32_t length = size | flags;
+	uint32_t words[RECORD_MAX / 4];
 
-	for (uint32_t at = 0; at < size; at += 4)
-		poke((unsigned long)position + HEADER + at, &number, 4);
-	poke((unsigned long)position, &length, sizeof(length));
+	for (uint32_t i = 0; i < RECORD_MAX / 4; i++)
+		words[i] = number;
+	fake_ring_submit(&kernel, position, words, size, flags);
 }
 
 static void on_record(void *arg, const void *record, size_t size)
@@ -112,14 +69,14 @@ static void on_record(void *arg, const void *record, size_t size)
 static size_t read_ring(uint64_t limit, size_t budget)
 {
 	got.n = 0;
-	return ring_read(kernel.ring, limit, budget, on_record, &got);
+	return ring_read(ring, limit, budget, on_record, &got);
 }
 
 static void test_empty(void **state)
 {
 	(void)state;
-	assert_int_equal(ring_end(kernel.ring), 0);
-	assert_int_equal(ring_position(kernel.ring), 0);
+	assert_int_equal(ring_end(ring), 0);
+	assert_int_equal(ring_position(ring), 0);
 	assert_int_equal(read_ring(UINT64_MAX, 100), 0);
 	assert_int_equal(got.n, 0);
 }
@@ -135,7 +92,7 @@ static void test_busy_stops(void **state)
 	assert_int_equal(read_ring(UINT64_MAX, 100), 2);
 	assert_int_equal(got.n, 2);
 	assert_int_equal(got.size, 40);
-	assert_int_equal(ring_position(kernel.ring), ring_end(kernel.ring));
+	assert_int_equal(ring_position(ring), ring_end(ring));
 	assert_int_equal(*kernel.consumer, *kernel.producer); /* the kernel may reuse it */
 }
 
@@ -147,11 +104,11 @@ static void test_discarded_is_skipped(void **state)
 	for (int i = 0; i < 3; i++)
 		positions[i] = reserve(8);
 	submit(positions[0], 8, 0, 0);
-	submit(positions[1], 8, 4711, SKIP);
+	submit(positions[1], 8, 4711, BPF_RINGBUF_DISCARD_BIT);
 	submit(positions[2], 8, 1, 0);
 	read_ring(UINT64_MAX, 100);
 	assert_int_equal(got.n, 2);
-	assert_int_equal(ring_position(kernel.ring), ring_end(kernel.ring));
+	assert_int_equal(ring_position(ring), ring_end(ring));
 }
 
 static void test_limit_and_budget(void **state)
@@ -161,14 +118,14 @@ static void test_limit_and_budget(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 100; i++) {
 		if (i == 70)
-			middle = ring_end(kernel.ring);
+			middle = ring_end(ring);
 		submit(reserve(20), 20, i, 0);
 	}
 	assert_int_equal(read_ring(UINT64_MAX, 0), 0);
 	assert_int_equal(read_ring(UINT64_MAX, 33), 33);
 	assert_int_equal(got.next, 33);
 	assert_int_equal(read_ring(middle, 100), 37);
-	assert_int_equal(ring_position(kernel.ring), middle);
+	assert_int_equal(ring_position(ring), middle);
 	assert_int_equal(read_ring(middle, 100), 0);
 	assert_int_equal(read_ring(0, 100), 0);
 	assert_int_equal(read_ring(middle + 1, 100), 1); /* begins before it */
@@ -187,20 +144,21 @@ static void test_round_and_round(void **state)
 		long positions[3];
 
 		for (uint32_t k = 0; k < n; k++) {
-			sizes[k] = 4 * rng_below(&rng, 60);
+			sizes[k] = 4 * rng_below(&rng, RECORD_MAX / 4);
 			positions[k] = reserve(sizes[k]);
 			assert_true(positions[k] >= 0);
 		}
 		for (uint32_t k = n; k-- > 0;)
 			submit(positions[k], sizes[k], number + k, 0);
 		number += n;
-		if (*kernel.producer - *kernel.consumer < SIZE / 2 && !rng_one_in(&rng, 4))
+		if (*kernel.producer - *kernel.consumer < FAKE_RING_SIZE / 2 &&
+		    !rng_one_in(&rng, 4))
 			continue;
 		while (read_ring(UINT64_MAX, 1 + rng_below(&rng, 50)))
 			;
 		assert_int_equal(got.next, number);
 	}
-	assert_true(ring_end(kernel.ring) > 100 * SIZE);
+	assert_true(ring_end(ring) > 100 * FAKE_RING_SIZE);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_ring, free_ring)
