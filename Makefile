@@ -58,8 +58,8 @@ $(B)/collector.a: $(filter-out %/main.o,$(call objs,collector))
 $(B)/%.a:
 	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
-$(call objs,collector): | $(SKELETONS)
-$(call objs,common) $(call objs,client) $(call objs,collector): | $(PROTO)
+$(call objs,collector): $(SKELETONS)
+$(call objs,common) $(call objs,client) $(call objs,collector): $(PROTO)
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(ALL_CFLAGS) $(LTO) $(INC_$(firstword $(subst /, ,$*))) -c -o $@ $<

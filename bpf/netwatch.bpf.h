@@ -308,9 +308,10 @@ static __noinline int nw_possible(struct tcp_sock *tp)
 /*
  * The socket's mask, from its storage if nothing changed that it depends on: the tables
  * (key), sk_uid, the owner (generation), the local port. A mask torn by another CPU fails
- * the comparison; uid, generation and key are read once, before what they stand for.
+ * the comparison; uid, generation and key are read once, before what they stand for. *owner
+ * is the uid that the mask is for: no other may stand in the record.
  */
-static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w)
+static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w, __u32 *owner)
 {
 	__u32 uid = nw_sk(tp)->sk_uid.val;
 	__u32 generation = READ(w->generation);
@@ -320,6 +321,7 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w)
 			 0xc2b2ae3d27d4eb4fULL * lport;
 	__u64 mask = READ(w->mask);
 
+	*owner = uid;
 	if ((mask ^ READ(w->check)) == expected)
 		return mask;
 	mask = nw_classify(tp, w, uid, NW_LPORT_SIDE(lport, key & 1));
@@ -363,7 +365,7 @@ static __always_inline void nw_submit(void *record)
 }
 
 static __always_inline void nw_fill_connection(struct nw_connection *c, struct tcp_sock *tp,
-					       struct nw_socket *w, __u8 state)
+					       struct nw_socket *w, __u32 uid, __u8 state)
 {
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
@@ -376,7 +378,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	c->sock = (__u64)sk;
 	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
 	c->netns = sk->__sk_common.skc_net.net->ns.inum;
-	c->uid = sk->sk_uid.val;
+	c->uid = uid;
 	c->lport = nw_lport(tp);
 	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 	c->owner = w->owner;
@@ -388,13 +390,14 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 }
 
 static __always_inline void nw_fill(struct nw_record *r, struct tcp_sock *tp, struct nw_socket *w,
-				    __u64 receivers, __u64 time_ns, __u8 state, __u32 category)
+				    __u64 receivers, __u32 uid, __u64 time_ns, __u8 state,
+				    __u32 category)
 {
 	r->receivers = receivers;
 	r->time_ns = time_ns;
 	r->category = category;
 	r->reserved = 0;
-	nw_fill_connection(&r->connection, tp, w, state);
+	nw_fill_connection(&r->connection, tp, w, uid, state);
 }
 
 #endif

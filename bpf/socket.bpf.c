@@ -75,16 +75,17 @@ static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 
 {
 	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
 	struct nw_conn_record *r;
+	__u32 uid;
 
 	if (!receivers)
 		return 0;
-	receivers &= nw_mask(tp, w);
+	receivers &= nw_mask(tp, w, &uid);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
-	nw_fill(&r->head, tp, w, receivers, time_ns, stage_state & 0xff, NW_CATEGORY_CONN);
+	nw_fill(&r->head, tp, w, receivers, uid, time_ns, stage_state & 0xff, NW_CATEGORY_CONN);
 	r->stage = stage_state >> 8;
 	r->handshake_us = r->stage == NW_CONN_ESTABLISHED ? w->handshake_us : 0;
 	nw_submit(r);
@@ -95,16 +96,18 @@ static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w)
 {
 	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
 	struct nw_conn_failed_record *r;
+	__u32 uid;
 
 	if (!receivers)
 		return 0;
-	receivers &= nw_mask(tp, w);
+	receivers &= nw_mask(tp, w, &uid);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
-	nw_fill(&r->conn.head, tp, w, receivers, bpf_ktime_get_ns(), TCP_CLOSE, NW_CATEGORY_CONN);
+	nw_fill(&r->conn.head, tp, w, receivers, uid, bpf_ktime_get_ns(), TCP_CLOSE,
+		NW_CATEGORY_CONN);
 	r->conn.stage = NW_CONN_FAILED;
 	r->conn.handshake_us = 0;
 	r->error = nw_sk(tp)->sk_err;
@@ -135,18 +138,19 @@ static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, int o
 {
 	__u64 receivers = READ(shared.want[NW_WANT_CONN_CLOSE]);
 	struct nw_conn_close_record *r;
+	__u32 uid;
 	__u64 now;
 
 	if (!receivers)
 		return 0;
-	receivers &= nw_mask(tp, w);
+	receivers &= nw_mask(tp, w, &uid);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
 	now = bpf_ktime_get_ns();
-	nw_fill(&r->conn.head, tp, w, receivers, now, TCP_CLOSE, NW_CATEGORY_CONN);
+	nw_fill(&r->conn.head, tp, w, receivers, uid, now, TCP_CLOSE, NW_CATEGORY_CONN);
 	r->conn.stage = NW_CONN_CLOSE;
 	r->conn.handshake_us = 0;
 	r->duration_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
@@ -345,7 +349,7 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 
 	if (sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
-	nw_fill_connection(&row.connection, tp, w, sk->__sk_common.skc_state);
+	nw_fill_connection(&row.connection, tp, w, sk->sk_uid.val, sk->__sk_common.skc_state);
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
 		row.ancestors[i] = nw_cgroup_id(cgroup);
 		parent = cgroup->self.parent;

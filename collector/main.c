@@ -38,6 +38,7 @@
 #include "server.h"
 #include "slots.h"
 #include "sock.h"
+#include "walk.h"
 
 enum {
 	EXIT_RUNNING = 3,
@@ -151,8 +152,10 @@ static int serve(struct collector *c)
 	c->server.base = event_base_new();
 	c->server.probe = c->probe;
 	if (c->server.base)
-		c->server.slots =
-			slots_new(c->server.base, c->probe, c->ring, probe_map(c->probe, "ring"));
+		c->server.walks = walks_new(c->server.base, c->probe);
+	if (c->server.walks)
+		c->server.slots = slots_new(c->server.base, c->probe, c->server.walks, c->ring,
+					    probe_map(c->probe, "ring"));
 	if (!c->server.slots)
 		err = -ENOMEM;
 	if (!err)
@@ -173,6 +176,7 @@ static void tidy(struct collector *c)
 	if (c->server.base) {
 		server_free(&c->server);
 		slots_free(c->server.slots);
+		walks_free(c->server.walks);
 		for (int i = 0; i < 2; i++) {
 			if (c->signals[i])
 				event_free(c->signals[i]);

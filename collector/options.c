@@ -175,6 +175,10 @@ int options_parse(struct options *options, int argc, char **argv)
 
 		if (c == -1)
 			break;
+		if (c == '?' && optopt == 0 && !strcmp(argv[optind - 1], "-?")) {
+			print_help();
+			return 0;
+		}
 		if (c)
 			return usage_error(); /* getopt_long named it */
 		if (!rows[index].parse && !strcmp(rows[index].name, "version")) {

@@ -10,6 +10,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 
+#include "escape.h"
 #include "event.h"
 #include "frame.h"
 #include "log.h"
@@ -130,6 +131,7 @@ void peer_end(struct peer *peer)
 		return;
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
+	walks_cancel(peer->server->walks, &peer->walk);
 	set_timer(peer->deadline, DEADLINE_S);
 	flush(peer);
 }
@@ -138,12 +140,14 @@ void peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *form
 {
 	Netwatch__Error error = NETWATCH__ERROR__INIT;
 	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
-	char message[256];
+	char text[256], message[4 * sizeof(text)];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	/* It may quote what the client sent. */
+	escape_terminal(message, sizeof(message), text, strlen(text));
 	error.has_code = 1;
 	error.code = code;
 	error.message = message;
@@ -224,15 +228,17 @@ static void widen(struct peer *peer, Netwatch__Lost__Cause cause, uint64_t count
 	gap->last_ns = last_ns;
 }
 
-static void drop_block(struct peer *peer, const struct block *block)
+static void on_no_room(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
 {
-	peer->reader.lost_queue += block->events;
-	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, block->events, block->first_ns,
-	      block->last_ns);
-	if (peer->gapped)
+	struct peer *peer = peer_of(reader);
+
+	reader->lost_queue += count;
+	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, count, first_ns, last_ns);
+	if (peer->gapped || peer->broken)
 		return;
 	peer->gapped = true;
 	set_timer(peer->slow, SLOW_S);
+	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
 }
 
 static void release_block(const void *data, size_t size, void *block)
@@ -269,7 +275,7 @@ static void on_block(struct reader *reader, struct block *block)
 	ssize_t sent = 0;
 
 	if (peer->gapped || waiting + block->used > peer->server->queue_max) {
-		drop_block(peer, block);
+		on_no_room(reader, block->events, block->first_ns, block->last_ns);
 		return;
 	}
 	reader->delivered += block->events;
@@ -310,6 +316,7 @@ const struct reader_ops peer_reader_ops = {
 	.live = on_live,
 	.refused = on_refused,
 	.block = on_block,
+	.no_room = on_no_room,
 	.lost = on_lost,
 	.left = on_left,
 };
@@ -408,6 +415,8 @@ void peer_free(struct peer *peer)
 	struct event *events[] = {peer->readable, peer->writable, peer->deadline, peer->slow};
 
 	slots_abandon(server->slots, &peer->reader);
+	walks_cancel(server->walks, &peer->walk);
+	free(peer->listed);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i])
 			event_free(events[i]);
@@ -459,6 +468,7 @@ void peer_shut_down(struct peer *peer)
 	switch (peer->state) {
 	case PEER_NEW:
 	case PEER_GREETED:
+	case PEER_LISTING:
 		peer_bye(peer, peer->reason, NULL);
 		break;
 	case PEER_SUBSCRIBED:

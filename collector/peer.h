@@ -10,8 +10,10 @@
 
 #include "netwatch.pb-c.h"
 #include "stream.h"
+#include "walk.h"
 
 struct event;
+struct filter;
 struct evbuffer;
 struct scope_peer;
 struct server;
@@ -20,6 +22,7 @@ enum peer_state {
 	PEER_NEW, /* has not said hello */
 	PEER_GREETED,
 	PEER_SUBSCRIBED, /* Subscribe came; subscribed or not yet */
+	PEER_LISTING,	 /* List came */
 	PEER_LEAVING,	 /* Unsubscribe came, or the collector ends */
 	PEER_ENDING,	 /* its last frame is queued */
 };
@@ -44,6 +47,10 @@ struct peer {
 	struct evbuffer *in, *out;
 	bool broken;
 	bool incomplete; /* a frame has begun, its deadline runs */
+
+	/* its list */
+	struct walk_request walk;
+	struct filter *listed;
 
 	/* its subscription */
 	struct reader reader;

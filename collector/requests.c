@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,11 +131,6 @@ static void handle_unsubscribe(struct peer *peer, const Netwatch__Request *reque
 
 /* -------------------------------------------------------------------- list */
 
-struct listing {
-	struct peer *peer;
-	struct filter filter;
-};
-
 void requests_send_row(struct peer *peer, const struct nw_row *row)
 {
 	struct nw_conn_record record = {.stage = NW_CONN_EXISTING};
@@ -148,32 +144,50 @@ void requests_send_row(struct peer *peer, const struct nw_row *row)
 		peer_send_frame(peer, frame.data, frame.size);
 }
 
-static void list_row(const struct nw_row *row, void *arg)
+static struct peer *peer_of(struct walk_request *request)
 {
-	struct listing *listing = arg;
+	return (struct peer *)(void *)((char *)request - offsetof(struct peer, walk));
+}
 
-	if (filter_accepts(&listing->filter, row))
-		requests_send_row(listing->peer, row);
+static void list_row(struct walk_request *request, const struct nw_row *row)
+{
+	struct peer *peer = peer_of(request);
+
+	if (filter_accepts(peer->listed, row))
+		requests_send_row(peer, row);
+}
+
+static void list_done(struct walk_request *request, int err)
+{
+	struct peer *peer = peer_of(request);
+
+	if (err)
+		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
+			    "this kernel refused a walk over sockets: %s", strerror(-err));
+	else
+		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
 
 static void handle_list(struct peer *peer, const Netwatch__Request *request)
 {
-	struct listing listing = {.peer = peer};
-	int err;
+	struct filter filter;
 
 	if (request->list->base.n_unknown_fields) {
 		peer_refuse(peer, INVALID, "list: field %u is not known to this collector",
 			    request->list->base.unknown_fields[0].tag);
 		return;
 	}
-	if (!parse_filter(peer, &listing.filter, request->list->filter))
+	if (!parse_filter(peer, &filter, request->list->filter))
 		return;
-	err = walk_sockets(peer->server->probe, list_row, &listing);
-	if (err)
-		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-			    "this kernel refused a walk over sockets: %s", strerror(-err));
-	else
-		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+	peer->listed = malloc(sizeof(filter));
+	if (!peer->listed) {
+		peer_refuse(peer, NETWATCH__ERROR__CODE__BUSY, "no memory for a filter");
+		return;
+	}
+	*peer->listed = filter;
+	peer->state = PEER_LISTING;
+	peer->walk = (struct walk_request){.row = list_row, .done = list_done};
+	walks_ask(peer->server->walks, &peer->walk);
 }
 
 static void handle_status(struct peer *peer, const Netwatch__Request *request)

@@ -19,6 +19,7 @@ struct event;
 struct peer;
 struct probe;
 struct slots;
+struct walks;
 
 TAILQ_HEAD(peer_list, peer);
 
@@ -26,6 +27,7 @@ struct server {
 	/* set by main */
 	struct event_base *base;
 	struct slots *slots;
+	struct walks *walks;
 	struct probe *probe;
 	struct scope_policy policy;
 	size_t queue_max;      /* bytes that may wait for one client */

@@ -55,6 +55,11 @@ struct slots {
 	struct event *pump; /* something waits to begin */
 	struct event *parked;
 	struct reader_list queue;
+	struct walks *walks;
+	struct walk_request walk; /* for those who begin */
+	struct walk_request look; /* for parked events */
+	struct reader *beginning[READERS_AT_ONCE];
+	size_t n_beginning;
 	uint64_t flip_ticket; /* grace period after the last publication */
 };
 
@@ -244,20 +249,54 @@ static void place_queued(struct slots *slots)
 	}
 }
 
-/* Readers that begin together share one walk. */
-struct beginning {
-	struct reader *reader[READERS_AT_ONCE];
-	size_t n;
-};
-
-static void on_row(const struct nw_row *row, void *arg)
+/* Readers that wait in live slots: their bits are set and their tables in use. */
+static void begin_readers(struct slots *slots)
 {
-	struct beginning *b = arg;
+	slots->n_beginning = 0;
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		struct slot *slot = &slots->slot[i];
+		struct reader *reader;
+
+		if (slot->state != SLOT_LIVE)
+			continue;
+		TAILQ_FOREACH (reader, &slot->waiting, link) {
+			if (reader->state != READER_WAITING ||
+			    slots->n_beginning == READERS_AT_ONCE)
+				continue;
+			dispatch_mark(slots->dispatch, joined, reader);
+			reader->state = READER_JOINING;
+			reader->start_ns = event_monotonic();
+			slots->beginning[slots->n_beginning++] = reader;
+		}
+	}
+}
+
+static void tell_live(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->n_beginning; i++)
+		slots->beginning[i]->ops->live(slots->beginning[i]);
+	if (slots->n_beginning == READERS_AT_ONCE)
+		event_active(slots->pump, EV_TIMEOUT, 0);
+}
+
+static struct slots *slots_of(struct walk_request *request)
+{
+	return (struct slots *)(void *)((char *)request - offsetof(struct slots, walk));
+}
+
+static void on_walk(struct walk_request *request)
+{
+	begin_readers(slots_of(request));
+}
+
+static void on_row(struct walk_request *request, const struct nw_row *row)
+{
+	const struct slots *slots = slots_of(request);
 	const struct slot *judged = NULL;
 	bool accepted = false;
 
-	for (size_t i = 0; i < b->n; i++) {
-		struct reader *reader = b->reader[i];
+	for (size_t i = 0; i < slots->n_beginning; i++) {
+		struct reader *reader = slots->beginning[i];
 
 		/* What was born since, or waits to be told, comes as an event. */
 		if (!reader->existing || row->parked || row->born_ns >= reader->start_ns)
@@ -271,41 +310,36 @@ static void on_row(const struct nw_row *row, void *arg)
 	}
 }
 
-/* Readers that wait in live slots: their bits are set and their tables in use. */
-static void gather(struct slots *slots, struct beginning *b)
+static void on_walked(struct walk_request *request, int err)
 {
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *slot = &slots->slot[i];
-		struct reader *reader;
-
-		if (slot->state != SLOT_LIVE)
-			continue;
-		TAILQ_FOREACH (reader, &slot->waiting, link) {
-			if (reader->state != READER_WAITING || b->n == READERS_AT_ONCE)
-				continue;
-			dispatch_mark(slots->dispatch, joined, reader);
-			reader->state = READER_JOINING;
-			reader->start_ns = event_monotonic();
-			b->reader[b->n++] = reader;
-		}
-	}
+	(void)err; /* was logged; events come all the same */
+	tell_live(slots_of(request));
 }
 
-static void begin_readers(struct slots *slots, bool walk)
+/*
+ * A new filter needs a walk, which finds the owners of the sockets that it is about, and
+ * so does who wants rows.
+ */
+static void begin_waiting(struct slots *slots, bool published)
 {
-	struct beginning b = {.n = 0};
-	int err;
+	bool walk = published, any = false;
 
-	gather(slots, &b);
-	for (size_t i = 0; i < b.n; i++)
-		walk |= b.reader[i]->existing;
-	err = walk ? walk_sockets(slots->probe, on_row, &b) : 0;
-	if (err)
-		log_error("walking over sockets: %s", strerror(-err));
-	for (size_t i = 0; i < b.n; i++)
-		b.reader[i]->ops->live(b.reader[i]);
-	if (b.n == READERS_AT_ONCE)
-		event_active(slots->pump, EV_TIMEOUT, 0);
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		const struct reader *reader;
+
+		if (slots->slot[i].state != SLOT_LIVE)
+			continue;
+		TAILQ_FOREACH (reader, &slots->slot[i].waiting, link) {
+			any |= reader->state == READER_WAITING;
+			walk |= reader->existing;
+		}
+	}
+	if (any && walk) {
+		walks_ask(slots->walks, &slots->walk);
+	} else if (any && !slots->walk.state) {
+		begin_readers(slots);
+		tell_live(slots);
+	}
 }
 
 static int publish(struct slots *slots)
@@ -357,8 +391,8 @@ static int attach(struct slots *slots)
 static void on_pump(evutil_socket_t fd, short what, void *arg)
 {
 	struct slots *slots = arg;
-	bool waiting = false, walk = false;
-	int err = 0;
+	bool waiting = false;
+	int err = -EAGAIN;
 
 	(void)fd;
 	(void)what;
@@ -366,14 +400,13 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		waiting |= slots->slot[i].state == SLOT_WAITING;
 	if (waiting && grace_passed(slots->grace, slots->flip_ticket)) {
-		walk = !probe_attached(slots->probe);
 		err = attach(slots);
 		if (!err)
 			err = publish(slots);
 		if (err)
 			refuse_waiting(slots, err);
 	}
-	begin_readers(slots, walk && !err);
+	begin_waiting(slots, !err);
 }
 
 static void close_slot(struct slots *slots, struct slot *slot)
@@ -424,7 +457,7 @@ static void on_parked(evutil_socket_t fd, short what, void *arg)
 			old |= slots->shared->parked[i];
 	}
 	if (old)
-		walk_sockets(slots->probe, NULL, NULL);
+		walks_ask(slots->walks, &slots->look);
 	watch_parked(slots);
 }
 
@@ -508,8 +541,8 @@ uint64_t slots_matched(const struct reader *reader)
 	return reader->state == READER_NONE ? reader->matched_base : 0;
 }
 
-struct slots *slots_new(struct event_base *base, struct probe *probe, struct ring *ring,
-			int ring_fd)
+struct slots *slots_new(struct event_base *base, struct probe *probe, struct walks *walks,
+			struct ring *ring, int ring_fd)
 {
 	struct slots *slots = calloc(1, sizeof(*slots));
 
@@ -518,6 +551,8 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct rin
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		slots->slot[i].slots = slots;
 	TAILQ_INIT(&slots->queue);
+	slots->walk = (struct walk_request){.begin = on_walk, .row = on_row, .done = on_walked};
+	slots->walks = walks;
 	slots->probe = probe;
 	slots->shared = probe_shared(probe);
 	slots->tables = tables_new(slots->shared, probe_ports(probe), probe_map(probe, "prefixes"),
@@ -537,6 +572,8 @@ void slots_free(struct slots *slots)
 {
 	if (!slots)
 		return;
+	walks_cancel(slots->walks, &slots->walk);
+	walks_cancel(slots->walks, &slots->look);
 	grace_free(slots->grace);
 	dispatch_free(slots->dispatch);
 	if (slots->pump)

@@ -19,10 +19,11 @@ struct event_base;
 struct probe;
 struct ring;
 struct slots;
+struct walks;
 
 /* ring_fd: the map of ring. NULL with errno set. */
-struct slots *slots_new(struct event_base *base, struct probe *probe, struct ring *ring,
-			int ring_fd);
+struct slots *slots_new(struct event_base *base, struct probe *probe, struct walks *walks,
+			struct ring *ring, int ring_fd);
 /* All readers must have left or be abandoned. */
 void slots_free(struct slots *slots);
 

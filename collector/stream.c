@@ -35,13 +35,13 @@ static struct block *begin_block(uint64_t unix_ns)
 	return block;
 }
 
-/* No memory: an empty block of one event, which every reader must count as lost. */
-static void lose_event(struct stream *stream)
+/* No memory for a block: one event that finds no room at any reader. */
+static void lose_event(struct stream *stream, uint64_t unix_ns)
 {
 	struct reader *reader;
 
 	TAILQ_FOREACH (reader, &stream->readers, link)
-		reader->lost_queue++;
+		reader->ops->no_room(reader, 1, unix_ns, unix_ns);
 }
 
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns)
@@ -57,7 +57,7 @@ void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint
 		stream->block = begin_block(unix_ns);
 	block = stream->block;
 	if (!block) {
-		lose_event(stream);
+		lose_event(stream, unix_ns);
 		return;
 	}
 	memcpy(block->data + block->used, frame, size);

@@ -40,6 +40,8 @@ struct reader_ops {
 	/* Delivers a block (keeping it needs a reference) and counts its events in delivered or
 	 * lost_queue. */
 	void (*block)(struct reader *reader, struct block *block);
+	/* Here in the stream, count events found no room; counts them in lost_queue. */
+	void (*no_room)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* Here in the stream, count events found the ring full between these Unix times. */
 	void (*lost)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* After slots_leave: nothing more comes, the account is final. */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +7,28 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <event2/event.h>
 
+#include "event.h"
 #include "kernel_side.h"
+#include "log.h"
 #include "probe.h"
 #include "walk.h"
 
 #define ROWS_AT_ONCE 64
+#define SHARE	     10 /* walks take at most one part in so many of the time */
+
+enum { IDLE, ASKED, RUNNING };
+
+TAILQ_HEAD(request_list, walk_request);
+
+struct walks {
+	struct probe *probe;
+	struct event *timer;
+	struct request_list asked;
+	struct request_list running;
+	uint64_t next_ns; /* CLOCK_MONOTONIC: not earlier */
+};
 
 /* Cookies of the sockets seen: several processes may hold one. Open addressing, at most half full.
  */
@@ -21,12 +36,6 @@ struct seen {
 	uint64_t *cookie; /* 0: empty */
 	size_t size;	  /* a power of two */
 	size_t n;
-};
-
-struct walk {
-	struct seen seen;
-	void (*row)(const struct nw_row *row, void *arg); /* NULL: rows are not wanted */
-	void *arg;
 };
 
 static size_t place_of(const struct seen *seen, uint64_t cookie)
@@ -69,21 +78,27 @@ static int see(struct seen *seen, uint64_t cookie)
 	return 1;
 }
 
-static int take_rows(struct walk *walk, const struct nw_row *rows, size_t n)
+/* walks NULL: rows are not wanted. */
+static int take_rows(struct walks *walks, struct seen *seen, const struct nw_row *rows, size_t n)
 {
-	for (size_t i = 0; walk->row && i < n; i++) {
-		int new = see(&walk->seen, rows[i].connection.cookie);
+	for (size_t i = 0; walks && i < n; i++) {
+		int new = see(seen, rows[i].connection.cookie);
+		struct walk_request *request;
 
 		if (new < 0)
 			return new;
-		if (new)
-			walk->row(&rows[i], walk->arg);
+		if (!new)
+			continue;
+		TAILQ_FOREACH (request, &walks->running, link) {
+			if (request->row)
+				request->row(request, &rows[i]);
+		}
 	}
 	return 0;
 }
 
 /* Reads all rows of an open iterator. A read may end within a row. */
-static int read_rows(int fd, struct walk *walk)
+static int read_rows(int fd, struct walks *walks, struct seen *seen)
 {
 	struct nw_row rows[ROWS_AT_ONCE];
 	size_t have = 0, whole;
@@ -98,7 +113,7 @@ static int read_rows(int fd, struct walk *walk)
 			return -errno;
 		have += (size_t)n;
 		whole = have / sizeof(rows[0]);
-		err = take_rows(walk, rows, whole);
+		err = take_rows(walks, seen, rows, whole);
 		if (err)
 			return err;
 		have -= whole * sizeof(rows[0]);
@@ -111,7 +126,8 @@ static int read_rows(int fd, struct walk *walk)
  * map: whose elements it iterates over; NULL: none. Links of iterators live only as long as
  * the walk: an idle collector holds none.
  */
-static int iterate(struct probe *probe, const char *program, const char *map, struct walk *walk)
+static int iterate(struct probe *probe, const char *program, const char *map, struct walks *walks,
+		   struct seen *seen)
 {
 	union bpf_iter_link_info info = {.map.map_fd = 0};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
@@ -127,27 +143,102 @@ static int iterate(struct probe *probe, const char *program, const char *map, st
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
-	err = fd < 0 ? -errno : read_rows(fd, walk);
+	err = fd < 0 ? -errno : read_rows(fd, walks, seen);
 	if (fd >= 0)
 		close(fd);
 	bpf_link__destroy(link);
 	return err;
 }
 
-int walk_sockets(struct probe *probe, void (*row)(const struct nw_row *row, void *arg), void *arg)
+static int walk_all(struct walks *walks)
 {
-	struct walk walk = {.row = row, .arg = arg};
-	int err = iterate(probe, "nw_walk_files", NULL, &walk);
+	struct seen seen = {.cookie = NULL};
+	int err = iterate(walks->probe, "nw_walk_files", NULL, walks, &seen);
 
 	if (!err)
-		err = iterate(probe, "nw_walk_storage", "sockets", &walk);
-	free(walk.seen.cookie);
+		err = iterate(walks->probe, "nw_walk_storage", "sockets", walks, &seen);
+	free(seen.cookie);
 	return err;
+}
+
+static void on_time(evutil_socket_t fd, short what, void *arg)
+{
+	struct walks *walks = arg;
+	struct walk_request *request;
+	uint64_t began_ns = event_monotonic(), end_ns;
+	int err;
+
+	(void)fd;
+	(void)what;
+	TAILQ_CONCAT(&walks->running, &walks->asked, link);
+	TAILQ_FOREACH (request, &walks->running, link) {
+		request->state = RUNNING;
+		if (request->begin)
+			request->begin(request);
+	}
+	err = walk_all(walks);
+	if (err)
+		log_error("walking over sockets: %s", strerror(-err));
+	end_ns = event_monotonic();
+	walks->next_ns = end_ns + (SHARE - 1) * (end_ns - began_ns);
+	while ((request = TAILQ_FIRST(&walks->running))) {
+		walks_cancel(walks, request);
+		if (request->done)
+			request->done(request, err);
+	}
+}
+
+void walks_ask(struct walks *walks, struct walk_request *request)
+{
+	uint64_t now = event_monotonic();
+	uint64_t wait_us = walks->next_ns > now ? (walks->next_ns - now) / 1000 : 0;
+	struct timeval tv = {.tv_sec = (time_t)(wait_us / 1000000),
+			     .tv_usec = (suseconds_t)(wait_us % 1000000)};
+
+	if (request->state != IDLE)
+		return;
+	request->state = ASKED;
+	if (TAILQ_EMPTY(&walks->asked))
+		evtimer_add(walks->timer, &tv);
+	TAILQ_INSERT_TAIL(&walks->asked, request, link);
+}
+
+void walks_cancel(struct walks *walks, struct walk_request *request)
+{
+	if (request->state == IDLE)
+		return;
+	TAILQ_REMOVE(request->state == ASKED ? &walks->asked : &walks->running, request, link);
+	request->state = IDLE;
+	if (TAILQ_EMPTY(&walks->asked))
+		evtimer_del(walks->timer);
+}
+
+struct walks *walks_new(struct event_base *base, struct probe *probe)
+{
+	struct walks *walks = calloc(1, sizeof(*walks));
+
+	if (!walks)
+		return NULL;
+	TAILQ_INIT(&walks->asked);
+	TAILQ_INIT(&walks->running);
+	walks->probe = probe;
+	walks->timer = evtimer_new(base, on_time, walks);
+	if (walks->timer)
+		return walks;
+	free(walks);
+	errno = ENOMEM;
+	return NULL;
+}
+
+void walks_free(struct walks *walks)
+{
+	if (!walks)
+		return;
+	event_free(walks->timer);
+	free(walks);
 }
 
 int walk_forget(struct probe *probe)
 {
-	struct walk nothing = {.row = NULL};
-
-	return iterate(probe, "nw_forget", "sockets", &nothing);
+	return iterate(probe, "nw_forget", "sockets", NULL, NULL);
 }
