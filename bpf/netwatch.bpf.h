@@ -386,7 +386,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
 	c->role = w->role;
 	c->state = state;
-	__builtin_memset(c->reserved, 0, sizeof(c->reserved));
+	c->category = 0;
 }
 
 static __always_inline void nw_fill(struct nw_record *r, struct tcp_sock *tp, struct nw_socket *w,
@@ -395,9 +395,8 @@ static __always_inline void nw_fill(struct nw_record *r, struct tcp_sock *tp, st
 {
 	r->receivers = receivers;
 	r->time_ns = time_ns;
-	r->category = category;
-	r->reserved = 0;
 	nw_fill_connection(&r->connection, tp, w, uid, state);
+	r->connection.category = category;
 }
 
 #endif

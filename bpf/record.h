@@ -34,16 +34,17 @@ struct nw_connection {
 	__u8 role;		 /* enum nw_role */
 	__u8 owner;		 /* enum nw_owner */
 	__u8 state;		 /* TCP_ESTABLISHED ... of the socket, at the event */
-	__u8 reserved[4];
+	__u32 category;		 /* enum nw_category of the record that it heads; of a row 0 */
 };
 
-/* The head of every record. */
+/*
+ * The head of every record. With the ring's own 8 bytes a record should fill cache lines of
+ * 64 bytes: they travel between CPUs, and that is most of what a record costs.
+ */
 struct nw_record {
 	__u64 receivers; /* one bit per slot */
 	__u64 time_ns;	 /* CLOCK_MONOTONIC */
 	struct nw_connection connection;
-	__u32 category; /* enum nw_category */
-	__u32 reserved;
 };
 
 /* Numbers of netwatch.Conn.Stage and netwatch.Conn.Closer. */
@@ -70,8 +71,8 @@ struct nw_conn_record {
 	__u32 handshake_us; /* ESTABLISHED; 0: unknown */
 };
 
-/* Stage CLOSE only, so that the frequent records stay within two cache lines. */
-struct nw_conn_close_record {
+/* Stages FAILED and CLOSE. */
+struct nw_conn_end_record {
 	struct nw_conn_record conn;
 	__u64 duration_us; /* 0: unknown */
 	__u64 bytes_received;
@@ -79,14 +80,9 @@ struct nw_conn_close_record {
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 total_retransmits;
-	__u32 closed_by; /* enum nw_conn_closer */
-};
-
-/* Stage FAILED. */
-struct nw_conn_failed_record {
-	struct nw_conn_record conn;
-	__u32 error; /* positive errno; 0: unknown */
-	__u32 reserved;
+	__u32 closed_by; /* CLOSE: enum nw_conn_closer */
+	__u32 error;	 /* FAILED: positive errno; 0: unknown */
+	__u32 reserved[5];
 };
 
 /* One socket of a walk. */
@@ -100,10 +96,9 @@ struct nw_row {
 
 #ifndef __bpf__
 _Static_assert(sizeof(struct nw_connection) == 96, "nw_connection");
-_Static_assert(sizeof(struct nw_record) == 120, "nw_record");
-_Static_assert(sizeof(struct nw_conn_record) == 128, "nw_conn_record");
-_Static_assert(sizeof(struct nw_conn_close_record) == 168, "nw_conn_close_record");
-_Static_assert(sizeof(struct nw_conn_failed_record) == 136, "nw_conn_failed_record");
+_Static_assert(sizeof(struct nw_record) == 112, "nw_record");
+_Static_assert(sizeof(struct nw_conn_record) == 128 - 8, "nw_conn_record");
+_Static_assert(sizeof(struct nw_conn_end_record) == 192 - 8, "nw_conn_end_record");
 _Static_assert(sizeof(struct nw_row) == 240, "nw_row");
 #endif
 

@@ -92,30 +92,6 @@ static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 
 	return 0;
 }
 
-static __noinline int emit_failed(struct tcp_sock *tp, struct nw_socket *w)
-{
-	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
-	struct nw_conn_failed_record *r;
-	__u32 uid;
-
-	if (!receivers)
-		return 0;
-	receivers &= nw_mask(tp, w, &uid);
-	if (!receivers)
-		return 0;
-	r = nw_reserve(sizeof(*r), receivers);
-	if (!r)
-		return 0;
-	nw_fill(&r->conn.head, tp, w, receivers, uid, bpf_ktime_get_ns(), TCP_CLOSE,
-		NW_CATEGORY_CONN);
-	r->conn.stage = NW_CONN_FAILED;
-	r->conn.handshake_us = 0;
-	r->error = nw_sk(tp)->sk_err;
-	r->reserved = 0;
-	nw_submit(r);
-	return 0;
-}
-
 /*
  * Who ended it, from the state it left and the error it left with. A reset or a time-out
  * sets sk_err before the state (tcp_reset, tcp_write_err); an abort of ours (unread data,
@@ -134,12 +110,14 @@ static __always_inline __u32 closed_by(int error, int oldstate)
 	return oldstate == TCP_LAST_ACK ? NW_CLOSED_REMOTE : NW_CLOSED_LOCAL;
 }
 
-static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
+static __noinline int emit_end(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
-	__u64 receivers = READ(shared.want[NW_WANT_CONN_CLOSE]);
-	struct nw_conn_close_record *r;
-	__u32 uid;
+	bool failed = oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV;
+	__u64 receivers =
+		failed ? READ(shared.want[NW_WANT_CONN]) : READ(shared.want[NW_WANT_CONN_CLOSE]);
+	struct nw_conn_end_record *r;
 	__u64 now;
+	__u32 uid;
 
 	if (!receivers)
 		return 0;
@@ -151,7 +129,7 @@ static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, int o
 		return 0;
 	now = bpf_ktime_get_ns();
 	nw_fill(&r->conn.head, tp, w, receivers, uid, now, TCP_CLOSE, NW_CATEGORY_CONN);
-	r->conn.stage = NW_CONN_CLOSE;
+	r->conn.stage = failed ? NW_CONN_FAILED : NW_CONN_CLOSE;
 	r->conn.handshake_us = 0;
 	r->duration_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 	r->bytes_received = tp->bytes_received;
@@ -160,6 +138,8 @@ static __noinline int emit_close(struct tcp_sock *tp, struct nw_socket *w, int o
 	r->segs_out = tp->segs_out;
 	r->total_retransmits = tp->total_retrans;
 	r->closed_by = closed_by(nw_sk(tp)->sk_err, oldstate);
+	r->error = nw_sk(tp)->sk_err;
+	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
 	nw_submit(r);
 	return 0;
 }
@@ -250,10 +230,7 @@ static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int 
 	if (w->owner != NW_OWNER_USED_SOCKET)
 		owner_from_current(tp, w);
 	unpark(tp, w);
-	if (oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV)
-		emit_failed(tp, w);
-	else
-		emit_close(tp, w, oldstate);
+	emit_end(tp, w, oldstate);
 }
 
 /* A process uses its socket: from here on the owner is known. */

@@ -91,29 +91,31 @@ bool event_leads(const struct message *detail)
 	return first && first->kind == SCHEMA_ENUM && !first->repeated;
 }
 
-static const char *single_name(const struct message *message, unsigned i)
+/* The name that a field holds, if it is one. */
+static const struct schema_name *single_name(const struct message *message, unsigned i)
 {
 	const struct schema_field *field = &message->schema->fields[i];
 
 	if (!message_has(message, (int)i) || field->kind != SCHEMA_ENUM || field->repeated)
 		return NULL;
-	return schema_enum_name(field, message->values[i].number);
+	return schema_name(field, message->values[i].number);
 }
 
 uint64_t event_rest(const struct message *detail)
 {
 	uint64_t rest = detail->present;
-	const char *leading, *name;
+	const struct schema_name *leading, *name;
 
 	if (!event_leads(detail))
 		return rest;
+	rest &= ~1ull;
 	leading = single_name(detail, 0);
-	for (unsigned i = 1; leading && i < detail->schema->field_count; i++) {
-		name = single_name(detail, i);
-		if (name && !strcmp(name, leading))
-			rest &= ~(1ull << i);
+	for (uint64_t bits = leading ? rest : 0; bits; bits &= bits - 1) {
+		name = single_name(detail, (unsigned)__builtin_ctzll(bits));
+		if (name && !memcmp(name, leading, sizeof(*name)))
+			rest &= ~(bits & -bits);
 	}
-	return rest & ~1ull;
+	return rest;
 }
 
 bool event_is_lost(const struct event *event)

@@ -7,8 +7,6 @@
 #include "output.h"
 #include "stop.h"
 
-#define NUMBER_MAX 20 /* digits of 64 bits */
-
 int output_init(struct output *output, int fd)
 {
 	*output = (struct output){.fd = fd, .data = malloc(OUTPUT_SIZE)};
@@ -62,26 +60,55 @@ int output_flush(struct output *output)
 	return 0;
 }
 
-void output_unsigned(struct output *output, uint64_t number)
+static unsigned count_digits(uint64_t number)
+{
+	static const uint64_t powers[] = {
+		0,
+		10,
+		100,
+		1000,
+		10000,
+		100000,
+		1000000,
+		10000000,
+		100000000,
+		1000000000,
+		10000000000,
+		100000000000,
+		1000000000000,
+		10000000000000,
+		100000000000000,
+		1000000000000000,
+		10000000000000000,
+		100000000000000000,
+		1000000000000000000,
+		10000000000000000000u,
+	};
+	/* log10(2) as a fraction: at most one too few */
+	unsigned log10 = (64 - (unsigned)__builtin_clzll(number | 1)) * 1233 >> 12;
+
+	return log10 + (number >= powers[log10]);
+}
+
+/* The last digits of number, that many, so that they end before `end`. */
+static void put_digits(char *end, uint64_t number, unsigned digits)
 {
 	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
 				    "25262728293031323334353637383940414243444546474849"
 				    "50515253545556575859606162636465666768697071727374"
 				    "75767778798081828384858687888990919293949596979899";
-	char digits[NUMBER_MAX];
-	char *p = digits + sizeof(digits);
 
-	for (; number >= 100; number /= 100) {
-		p -= 2;
-		memcpy(p, pairs + 2 * (number % 100), 2);
+	for (; digits > 1; digits -= 2, number /= 100) {
+		end -= 2;
+		memcpy(end, pairs + 2 * (number % 100), 2);
 	}
-	if (number >= 10) {
-		p -= 2;
-		memcpy(p, pairs + 2 * number, 2);
-	} else {
-		*--p = (char)('0' + number);
-	}
-	output_bytes(output, p, (size_t)(digits + sizeof(digits) - p));
+	if (digits)
+		end[-1] = (char)('0' + number % 10);
+}
+
+void output_unsigned(struct output *output, uint64_t number)
+{
+	output_digits(output, number, count_digits(number));
 }
 
 void output_signed(struct output *output, int64_t number)
@@ -97,9 +124,8 @@ void output_digits(struct output *output, uint64_t number, unsigned digits)
 
 	if (!to)
 		return;
+	put_digits(to + digits, number, digits);
 	output->used += digits;
-	for (; digits; number /= 10)
-		to[--digits] = (char)('0' + number % 10);
 }
 
 void output_spaces(struct output *output, size_t count)

@@ -63,6 +63,18 @@ static inline void output_bytes(struct output *output, const void *bytes, size_t
 	output->used += size;
 }
 
+/* The first used of size bytes, which may all be read: copying a constant size is quicker. */
+static inline void output_padded(struct output *output, const void *bytes, size_t size,
+				 size_t used)
+{
+	char *to = output_room(output, size);
+
+	if (!to)
+		return;
+	memcpy(to, bytes, size);
+	output->used += used;
+}
+
 static inline void output_char(struct output *output, char c)
 {
 	output_bytes(output, &c, 1);

@@ -38,6 +38,28 @@ static unsigned schema_count;
 
 static const struct schema *get(const ProtobufCMessageDescriptor *descriptor, unsigned depth);
 
+/* The names of an enum by value. NULL: no memory, or a name is too long. */
+static const struct schema_name *get_names(const ProtobufCEnumDescriptor *descriptor)
+{
+	struct schema_name *names = calloc(SCHEMA_NAMED_MAX + 1, sizeof(*names));
+
+	for (unsigned i = 0; names && i < descriptor->n_values; i++) {
+		const ProtobufCEnumValue *value = &descriptor->values[i];
+		char quoted[SCHEMA_NAME_SIZE + 1] = "";
+		int length = snprintf(quoted, sizeof(quoted), "\"%s\"", value->name);
+
+		if (value->value < 0 || value->value > SCHEMA_NAMED_MAX)
+			continue;
+		if (length < 0 || length > SCHEMA_NAME_SIZE) {
+			free(names);
+			return NULL;
+		}
+		memcpy(names[value->value].quoted, quoted, SCHEMA_NAME_SIZE);
+		names[value->value].length = (uint8_t)length;
+	}
+	return names;
+}
+
 static int prepare_field(struct schema_field *field, const ProtobufCFieldDescriptor *from,
 			 unsigned depth)
 {
@@ -55,6 +77,10 @@ static int prepare_field(struct schema_field *field, const ProtobufCFieldDescrip
 	field->zigzag = scalar->zigzag;
 	field->narrow = scalar->narrow;
 	field->repeated = from->label == PROTOBUF_C_LABEL_REPEATED;
+	if (field->kind == SCHEMA_ENUM) {
+		field->names = get_names(from->descriptor);
+		return field->names ? 0 : -1;
+	}
 	if (field->kind != SCHEMA_MESSAGE)
 		return 0;
 	if (!strcmp(message->name, "google.protobuf.Timestamp")) {
@@ -116,12 +142,4 @@ int schema_find(const struct schema *schema, const char *name)
 			return (int)i;
 	}
 	return -1;
-}
-
-const char *schema_enum_name(const struct schema_field *field, uint64_t value)
-{
-	const ProtobufCEnumValue *found =
-		protobuf_c_enum_descriptor_get_value(field->descriptor->descriptor, (int)value);
-
-	return found ? found->name : NULL;
 }

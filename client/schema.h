@@ -15,6 +15,8 @@
 #define SCHEMA_FIELDS_MAX 64  /* of one message: width of message.present */
 #define SCHEMA_NUMBER_MAX 255 /* highest field number; higher ones count as unknown */
 #define SCHEMA_KEY_SIZE	  48  /* of ,"name": with its padding */
+#define SCHEMA_NAME_SIZE  31  /* of a value's name in an enum, quoted */
+#define SCHEMA_NAMED_MAX  63  /* highest value of an enum with a name; higher ones are numbers */
 #define SCHEMA_DEPTH_MAX  8   /* nested messages; deeper ones are not printed */
 
 enum schema_kind {
@@ -30,12 +32,19 @@ enum schema_kind {
 	SCHEMA_KINDS
 };
 
+/* A value of an enum. */
+struct schema_name {
+	uint8_t length;		       /* of quoted, or 0: no such value */
+	char quoted[SCHEMA_NAME_SIZE]; /* "NAME", as JSON has it, without terminator */
+};
+
 struct schema;
 
 struct schema_field {
 	const char *name;
 	const ProtobufCFieldDescriptor *descriptor;
-	const struct schema *message; /* of SCHEMA_MESSAGE */
+	const struct schema *message;	 /* of SCHEMA_MESSAGE */
+	const struct schema_name *names; /* of SCHEMA_ENUM: by value, up to SCHEMA_NAMED_MAX */
 	enum schema_kind kind;
 	uint8_t wire_type;
 	bool repeated;
@@ -100,6 +109,12 @@ bool message_next(struct elements *elements, struct value *element);
 int message_time(struct value value, int64_t *seconds, uint32_t *nanoseconds);
 
 /* Name of an enum's value, or NULL when this schema does not know it. */
-const char *schema_enum_name(const struct schema_field *field, uint64_t value);
+static inline const struct schema_name *schema_name(const struct schema_field *field,
+						    uint64_t value)
+{
+	if (value > SCHEMA_NAMED_MAX || !field->names[value].length)
+		return NULL;
+	return &field->names[value];
+}
 
 #endif

@@ -37,10 +37,10 @@ static void text_signed(struct output *output, const struct schema_field *field,
 
 static void text_enum(struct output *output, const struct schema_field *field, struct value value)
 {
-	const char *name = schema_enum_name(field, value.number);
+	const struct schema_name *name = schema_name(field, value.number);
 
 	if (name)
-		output_text(output, name);
+		output_bytes(output, name->quoted + 1, name->length - 2u);
 	else
 		output_signed(output, (int64_t)value.number);
 }
@@ -147,7 +147,7 @@ static void put_second(struct output *output, struct second *second, int64_t sec
 					  utc ? "%Y-%m-%dT%H:%M:%S." : "%H:%M:%S.", &tm);
 		second->seconds = seconds;
 	}
-	output_bytes(output, second->text, second->length);
+	output_padded(output, second->text, sizeof(second->text), second->length);
 }
 
 static void put_time(struct output *output, struct second *second, struct value timestamp, bool utc)

@@ -95,15 +95,12 @@ static void json_id(struct output *output, const struct schema_field *field, str
 
 static void json_enum(struct output *output, const struct schema_field *field, struct value value)
 {
-	const char *name = schema_enum_name(field, value.number);
+	const struct schema_name *name = schema_name(field, value.number);
 
-	if (!name) {
+	if (name)
+		output_padded(output, name->quoted, sizeof(name->quoted), name->length);
+	else
 		output_signed(output, (int64_t)value.number);
-		return;
-	}
-	output_char(output, '"');
-	output_text(output, name);
-	output_char(output, '"');
 }
 
 static void json_string(struct output *output, const struct schema_field *field, struct value value)
@@ -154,18 +151,7 @@ static void put_array(struct output *output, const struct schema_field *field, s
 	output_text(output, separator == '[' ? "[]" : "]");
 }
 
-/* The key comes with a comma before it, and always as one block of fixed size: that is quick. */
-static void put_key(struct output *output, const struct schema_field *field)
-{
-	char *to = output_room(output, sizeof(field->key));
-
-	if (!to)
-		return;
-	memcpy(to, field->key, sizeof(field->key));
-	output->used += field->key_length;
-}
-
-/* Turns the comma before the first key, at start, into the brace. */
+/* Each key came with a comma before it. Turns the first, at start, into the brace. */
 static void close_object(struct output *output, size_t start)
 {
 	if (output->used == start)
@@ -183,7 +169,7 @@ void writer_json_message(struct output *output, const struct message *message)
 		unsigned i = (unsigned)__builtin_ctzll(bits);
 		const struct schema_field *field = &message->schema->fields[i];
 
-		put_key(output, field);
+		output_padded(output, field->key, sizeof(field->key), field->key_length);
 		if (field->repeated)
 			put_array(output, field, message->values[i]);
 		else
@@ -201,7 +187,7 @@ static void json_event(struct output *output, const struct event *event)
 		unsigned i = (unsigned)__builtin_ctzll(bits);
 		const struct schema_field *field = &top->schema->fields[i];
 
-		put_key(output, field);
+		output_padded(output, field->key, sizeof(field->key), field->key_length);
 		/* read already, and the connection with its cgroup's path added */
 		if (field->message == event->connection.schema)
 			writer_json_message(output, &event->connection);

@@ -127,7 +127,8 @@ static void on_record(void *arg, const void *data, size_t size)
 			continue;
 		if (!encoded[view] &&
 		    event_from_record(&frames[view], record, size, d->unix_offset, view)) {
-			log_error("a record of category %u and %zu bytes", record->category, size);
+			log_error("a record of category %u and %zu bytes",
+				  record->connection.category, size);
 			return;
 		}
 		encoded[view] = true;

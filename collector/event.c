@@ -145,9 +145,9 @@ int event_from_record(struct event_frame *frame, const struct nw_record *record,
 	const struct category *category;
 	size_t begin;
 
-	if (size < sizeof(*record) || record->category >= n_categories)
+	if (size < sizeof(*record) || record->connection.category >= n_categories)
 		return -EBADMSG;
-	category = categories[record->category];
+	category = categories[record->connection.category];
 	wire_timestamp(&w, EVENT_TIME, record->time_ns + (uint64_t)unix_offset_ns);
 	write_connection(&w, &record->connection, with_address);
 	begin = wire_begin(&w, category->field);

@@ -137,7 +137,7 @@ void requests_send_row(struct peer *peer, const struct nw_row *row)
 	struct event_frame frame;
 
 	record.head.connection = row->connection;
-	record.head.category = NW_CATEGORY_CONN;
+	record.head.connection.category = NW_CATEGORY_CONN;
 	record.head.time_ns = event_monotonic();
 	if (!event_from_record(&frame, &record.head, sizeof(record), event_unix_offset(),
 			       peer->server->kernel_addresses && !peer->uid))

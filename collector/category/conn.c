@@ -21,25 +21,16 @@ enum {
 	TOTAL_RETRANSMITS,
 };
 
-static bool write_failed(struct wire *w, const struct nw_conn_record *record, size_t size)
+static void write_error(struct wire *w, const struct nw_conn_end_record *r)
 {
-	const struct nw_conn_failed_record *r = (const void *)record;
-	const char *name;
+	const char *name = r->error ? strerrorname_np((int)r->error) : NULL;
 
-	if (size < sizeof(*r))
-		return false;
-	name = r->error ? strerrorname_np((int)r->error) : NULL;
 	if (name)
 		wire_string(w, ERROR, name);
-	return true;
 }
 
-static bool write_close(struct wire *w, const struct nw_conn_record *record, size_t size)
+static void write_totals(struct wire *w, const struct nw_conn_end_record *r)
 {
-	const struct nw_conn_close_record *r = (const void *)record;
-
-	if (size < sizeof(*r))
-		return false;
 	if (r->closed_by)
 		wire_uint(w, CLOSED_BY, r->closed_by);
 	if (r->duration_us)
@@ -49,23 +40,27 @@ static bool write_close(struct wire *w, const struct nw_conn_record *record, siz
 	wire_uint(w, SEGS_IN, r->segs_in);
 	wire_uint(w, SEGS_OUT, r->segs_out);
 	wire_uint(w, TOTAL_RETRANSMITS, r->total_retransmits);
-	return true;
 }
 
 static bool write_conn(struct wire *w, const struct nw_record *record, size_t size)
 {
 	const struct nw_conn_record *r = (const void *)record;
+	const struct nw_conn_end_record *end = (const void *)record;
+	bool ended;
 
 	if (size < sizeof(*r))
 		return false;
+	ended = r->stage == NW_CONN_FAILED || r->stage == NW_CONN_CLOSE;
+	if (ended && size < sizeof(*end))
+		return false;
 	wire_uint(w, EVENT, r->stage);
 	wire_uint(w, STATE, record->connection.state);
-	if (r->stage == NW_CONN_FAILED && !write_failed(w, r, size))
-		return false;
+	if (r->stage == NW_CONN_FAILED)
+		write_error(w, end);
 	if (r->handshake_us)
 		wire_uint(w, HANDSHAKE_US, r->handshake_us);
 	if (r->stage == NW_CONN_CLOSE)
-		return write_close(w, r, size);
+		write_totals(w, end);
 	return true;
 }
 

@@ -13,7 +13,7 @@ from harness import ALICE, BOB
 
 # The table has 64 slots: these, one that sees everything, and the churn.
 FILTERS = 60
-ROUNDS = 200
+ROUNDS = 120
 CHURN_ROUNDS = 100
 SEED = os.environ.get("NETWATCH_SEED") or str(random.SystemRandom().randrange(1 << 32))
 
@@ -210,8 +210,15 @@ class Reader:
         self.connection.subscribe(**criteria)
 
     def finish(self):
-        self.events, self.totals = self.connection.unsubscribe()
-        self.connection.close()
+        # First the bytes, since the collector does not wait long for the last of them.
+        self.connection.send(pb.Request(unsubscribe=pb.Unsubscribe()))
+        try:
+            while True:
+                self.connection.fill()
+        except wire.Closed:
+            self.connection.close()
+        self.events, bye = self.connection.until("bye")
+        self.totals = bye.totals
 
 
 def check_all_accepted(criteria, events):

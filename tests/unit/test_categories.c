@@ -131,7 +131,7 @@ static void test_numbers_of_records(void **state)
 
 static void test_head_alone_is_refused(void **state)
 {
-	struct nw_record head = {.category = 0};
+	struct nw_record head = {.time_ns = 0};
 	uint8_t buffer[64];
 
 	(void)state;

@@ -22,15 +22,13 @@
 union record {
 	struct nw_record head;
 	struct nw_conn_record conn;
-	struct nw_conn_close_record close;
-	struct nw_conn_failed_record failed;
+	struct nw_conn_end_record end;
 };
 
 static size_t record_size(const union record *r)
 {
-	return r->conn.stage == NW_CONN_CLOSE	 ? sizeof(r->close)
-	       : r->conn.stage == NW_CONN_FAILED ? sizeof(r->failed)
-						 : sizeof(r->conn);
+	return r->conn.stage == NW_CONN_CLOSE || r->conn.stage == NW_CONN_FAILED ? sizeof(r->end)
+										 : sizeof(r->conn);
 }
 
 /* A netwatch.Reply with an event, and room for what it points to. */
@@ -88,19 +86,19 @@ static void expect_conn(struct expected *e, const union record *r)
 	SET(m, state, (Netwatch__Tcp__State)r->head.connection.state);
 	if (r->conn.handshake_us)
 		SET(m, handshake_us, r->conn.handshake_us);
-	if (r->conn.stage == NW_CONN_FAILED && r->failed.error)
-		m->error = (char *)(uintptr_t)strerrorname_np((int)r->failed.error);
+	if (r->conn.stage == NW_CONN_FAILED && r->end.error)
+		m->error = (char *)(uintptr_t)strerrorname_np((int)r->end.error);
 	if (r->conn.stage != NW_CONN_CLOSE)
 		return;
-	if (r->close.closed_by)
-		SET(m, closed_by, (Netwatch__Conn__Closer)r->close.closed_by);
-	if (r->close.duration_us)
-		SET(m, duration_us, r->close.duration_us);
-	SET(m, bytes_received, r->close.bytes_received);
-	SET(m, bytes_acked, r->close.bytes_acked);
-	SET(m, segs_in, r->close.segs_in);
-	SET(m, segs_out, r->close.segs_out);
-	SET(m, total_retransmits, r->close.total_retransmits);
+	if (r->end.closed_by)
+		SET(m, closed_by, (Netwatch__Conn__Closer)r->end.closed_by);
+	if (r->end.duration_us)
+		SET(m, duration_us, r->end.duration_us);
+	SET(m, bytes_received, r->end.bytes_received);
+	SET(m, bytes_acked, r->end.bytes_acked);
+	SET(m, segs_in, r->end.segs_in);
+	SET(m, segs_out, r->end.segs_out);
+	SET(m, total_retransmits, r->end.total_retransmits);
 }
 
 static void expect(struct expected *e, const union record *r, int64_t offset, bool with_address)
@@ -177,20 +175,20 @@ static void random_record(struct rng *rng, union record *r)
 	random_connection(rng, &r->head.connection);
 	r->head.receivers = rng_next(rng);
 	r->head.time_ns = rng_any_length(rng, 60);
-	r->head.category = NW_CATEGORY_CONN;
+	r->head.connection.category = NW_CATEGORY_CONN;
 	r->conn.stage = 1 + rng_below(rng, NW_CONN_CLOSE);
 	r->conn.handshake_us = (uint32_t)rng_any_length(rng, 32);
 	if (r->conn.stage == NW_CONN_FAILED)
-		r->failed.error = rng_below(rng, 140);
+		r->end.error = rng_below(rng, 140);
 	if (r->conn.stage != NW_CONN_CLOSE)
 		return;
-	r->close.duration_us = rng_any_length(rng, 64);
-	r->close.bytes_received = rng_any_length(rng, 64);
-	r->close.bytes_acked = rng_any_length(rng, 64);
-	r->close.segs_in = (uint32_t)rng_any_length(rng, 32);
-	r->close.segs_out = (uint32_t)rng_any_length(rng, 32);
-	r->close.total_retransmits = (uint32_t)rng_any_length(rng, 32);
-	r->close.closed_by = rng_below(rng, NW_CLOSED_TIMEOUT + 1);
+	r->end.duration_us = rng_any_length(rng, 64);
+	r->end.bytes_received = rng_any_length(rng, 64);
+	r->end.bytes_acked = rng_any_length(rng, 64);
+	r->end.segs_in = (uint32_t)rng_any_length(rng, 32);
+	r->end.segs_out = (uint32_t)rng_any_length(rng, 32);
+	r->end.total_retransmits = (uint32_t)rng_any_length(rng, 32);
+	r->end.closed_by = rng_below(rng, NW_CLOSED_TIMEOUT + 1);
 }
 
 static void test_same_as_protobuf_c(void **state)
@@ -287,7 +285,7 @@ static void test_hostile_comm(void **state)
 
 static void test_absent(void **state)
 {
-	union record r = {.failed = {.conn = {.stage = NW_CONN_FAILED}, .error = 9999}};
+	union record r = {.end = {.conn = {.stage = NW_CONN_FAILED}, .error = 9999}};
 	struct event_frame frame;
 	Netwatch__Reply *reply;
 
@@ -295,7 +293,7 @@ static void test_absent(void **state)
 	r.head.connection.family = 6;
 	memcpy(r.head.connection.comm, "stale", 6);
 	r.head.connection.pid = 4711;
-	assert_int_equal(event_from_record(&frame, &r.head, sizeof(r.failed), 0, false), 0);
+	assert_int_equal(event_from_record(&frame, &r.head, sizeof(r.end), 0, false), 0);
 	reply = unpack(&frame);
 	assert_false(reply->event->connection->has_pid);
 	assert_null(reply->event->connection->comm);
@@ -321,8 +319,8 @@ static void test_names_of_errors(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		Netwatch__Reply *reply;
 
-		r.failed.error = cases[i].number;
-		assert_int_equal(event_from_record(&frame, &r.head, sizeof(r.failed), 0, false), 0);
+		r.end.error = cases[i].number;
+		assert_int_equal(event_from_record(&frame, &r.head, sizeof(r.end), 0, false), 0);
 		reply = unpack(&frame);
 		assert_string_equal(reply->event->conn->error, cases[i].name);
 		netwatch__reply__free_unpacked(reply, NULL);
@@ -347,7 +345,8 @@ static void test_short_or_unknown_is_refused(void **state)
 			assert_int_equal(event_from_record(&frame, copy, size, 0, true), -EBADMSG);
 			free(copy);
 		}
-		r.head.category = i ? (uint32_t)rng_next(&rng) | NW_CATEGORIES : NW_CATEGORIES;
+		r.head.connection.category =
+			i ? (uint32_t)rng_next(&rng) | NW_CATEGORIES : NW_CATEGORIES;
 		assert_int_equal(event_from_record(&frame, &r.head, sizeof(r), 0, true), -EBADMSG);
 	}
 }
