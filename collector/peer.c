@@ -82,6 +82,8 @@ static void flush(struct peer *peer)
 	left = evbuffer_get_length(peer->out);
 	if (peer->gapped && left < before)
 		set_timer(peer->slow, SLOW_S);
+	if (peer->state == PEER_ENDING && left && left < before)
+		set_timer(peer->deadline, DEADLINE_S);
 	if (peer->gapped && left <= peer->server->queue_max / 2) {
 		close_gap(peer);
 		left = evbuffer_get_length(peer->out);

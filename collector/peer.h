@@ -42,7 +42,7 @@ struct peer {
 	Netwatch__Scope scope;
 	enum peer_state state;
 	struct event *readable, *writable;
-	struct event *deadline; /* of hello, of a frame, of the last flush; or now: broken */
+	struct event *deadline; /* of hello, of a frame, of the end; or now: broken */
 	struct event *slow;	/* nothing was read while the queue was full */
 	struct evbuffer *in, *out;
 	bool broken;
