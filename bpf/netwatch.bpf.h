@@ -26,14 +26,15 @@ struct nw_socket {
 	__u64 check;
 	__u64 born_ns;	      /* SYN or LISTEN; 0: before we looked */
 	__u64 established_ns; /* a server's parked ESTABLISHED */
+	__u64 told_ns;	      /* its first event was told, or began to wait */
 	__u32 pid;
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see nw_park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
 	__u32 session; /* of nw_shared, in which the rest was written */
-	__u8 owner;    /* enum nw_owner */
+	__u32 owner;   /* enum nw_owner */
 	__u8 role;     /* enum nw_role */
-	__u8 reserved[2];
+	__u8 reserved[7];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -115,12 +116,19 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 	return w;
 }
 
-/* At CLOSE the kernel has put back the port of a socket that did not bind it. */
+/*
+ * Going to CLOSE the kernel has put back the port of a socket that did not bind it, and only
+ * inet_sport still has it. In CLOSE that is the port of an earlier connection: one that
+ * connects again has none yet.
+ */
 static __always_inline __u16 nw_lport(struct tcp_sock *tp)
 {
-	__u16 port = nw_sk(tp)->__sk_common.skc_num;
+	struct sock *sk = nw_sk(tp);
+	__u16 port = sk->__sk_common.skc_num;
 
-	return port ?: bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	if (port || sk->__sk_common.skc_state == TCP_CLOSE)
+		return port;
+	return bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 }
 
 static __always_inline bool nw_is_mapped(const struct in6_addr *a)
@@ -203,12 +211,17 @@ static __always_inline __u64 nw_classify_number(struct nw_side *t, __u32 side, _
 	return nw_classify_value(t, &key);
 }
 
+static __always_inline bool nw_owner_known(struct nw_socket *w)
+{
+	return w->owner != NW_OWNER_UNKNOWN && w->owner != NW_OWNER_CHANGING;
+}
+
 static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side, struct nw_socket *w)
 {
 	struct nw_value key = {.side = side, .dimension = NW_COMM};
 	__u64 mask = ~0ULL;
 
-	if (!w->owner)
+	if (!nw_owner_known(w))
 		return t->unknown[NW_PID] & t->unknown[NW_COMM];
 	if (t->used & (1ULL << NW_PID))
 		mask &= nw_classify_number(t, side, NW_PID, w->pid);
@@ -381,7 +394,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	c->uid = uid;
 	c->lport = nw_lport(tp);
 	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
-	c->owner = w->owner;
+	c->owner = nw_owner_known(w) ? w->owner : NW_OWNER_UNKNOWN;
 	c->pid = w->pid;
 	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
 	c->role = w->role;

@@ -12,7 +12,12 @@
 enum nw_role { NW_ROLE_UNKNOWN, NW_ROLE_CLIENT, NW_ROLE_SERVER, NW_ROLES };
 
 /* How sure the owner of a socket is; a surer one replaces another. */
-enum nw_owner { NW_OWNER_UNKNOWN, NW_OWNER_HOLDS_FILE, NW_OWNER_USED_SOCKET };
+enum nw_owner {
+	NW_OWNER_UNKNOWN,
+	NW_OWNER_HOLDS_FILE,
+	NW_OWNER_USED_SOCKET,
+	NW_OWNER_CHANGING, /* only in the kernel: pid and comm are being written */
+};
 
 /* Which decoder a record belongs to: rows of collector/categories.c by this number. */
 enum nw_category { NW_CATEGORY_CONN, NW_CATEGORIES };
@@ -89,8 +94,8 @@ struct nw_conn_end_record {
 struct nw_row {
 	struct nw_connection connection;
 	__u64 ancestors[NW_ANCESTORS]; /* cgroup and those above it; 0 beyond the root */
-	__u64 born_ns;		       /* CLOCK_MONOTONIC of SYN or LISTEN; 0: before we looked */
-	__u32 parked;		       /* an event of it waits: OPEN or ESTABLISHED comes soon */
+	__u64 told_ns; /* when its first event was told, or began to wait; 0: before we looked */
+	looked * / __u32 parked; /* an event of it waits: OPEN or ESTABLISHED comes soon */
 	__u32 reserved;
 };
 

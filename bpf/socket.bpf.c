@@ -3,10 +3,11 @@
  * The life of a socket: who owns it, what became of it (category conn), and walks over
  * those that exist. Attached whenever anything is, since every category needs the owner.
  *
- * Two events lack something when they happen: a client's OPEN the local port, which the
- * kernel chooses after SYN_SENT, and a server's ESTABLISHED the process, which is known
- * when one uses the accepted socket. They are parked in the socket and told as soon as
- * that is known, or by a walk when it took 268 ms or more: it finds who holds the socket.
+ * Two events lack something when they happen: OPEN of a socket that is not bound lacks the
+ * local port, which the kernel chooses after SYN_SENT or LISTEN, and a server's ESTABLISHED
+ * the process, which is known when one uses the accepted socket. They are parked in the
+ * socket and told as soon as that is known, or by a walk when it took 268 ms or more: it
+ * finds who holds the socket.
  */
 #include "netwatch.bpf.h"
 
@@ -35,6 +36,21 @@ struct {
 
 struct grace_inner grace_value SEC(".maps");
 
+/* A walk and a hook may come at the same time: who comes second finds it CHANGING and leaves. */
+static __always_inline void set_owner(struct nw_socket *w, struct task_struct *task, __u32 owner)
+{
+	struct task_struct *leader = task->group_leader;
+	__u32 old = READ(w->owner);
+
+	if (old >= owner || __sync_val_compare_and_swap(&w->owner, old, NW_OWNER_CHANGING) != old)
+		return;
+	w->pid = task->tgid;
+	__builtin_memset(w->comm, 0, sizeof(w->comm));
+	bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
+	WRITE(w->owner, owner);
+	WRITE(w->generation, w->generation + 1);
+}
+
 /*
  * The caller of this hook is the socket's user exactly if it holds the socket's lock:
  * softirqs do not take it (sk_lock.owned), whoever they interrupted. Kernel threads that
@@ -42,20 +58,13 @@ struct grace_inner grace_value SEC(".maps");
  */
 static __always_inline void owner_from_current(struct tcp_sock *tp, struct nw_socket *w)
 {
-	struct task_struct *task, *leader;
+	struct task_struct *task;
 
 	if (!nw_sk(tp)->sk_lock.owned)
 		return;
 	task = bpf_get_current_task_btf();
-	if (task->flags & PF_KTHREAD)
-		return;
-	leader = task->group_leader;
-	w->owner = NW_OWNER_UNKNOWN;
-	w->pid = bpf_get_current_pid_tgid() >> 32;
-	__builtin_memset(w->comm, 0, sizeof(w->comm));
-	bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
-	w->owner = NW_OWNER_USED_SOCKET;
-	WRITE(w->generation, w->generation + 1);
+	if (!(task->flags & PF_KTHREAD))
+		set_owner(w, task, NW_OWNER_USED_SOCKET);
 }
 
 /* A new life begins in this storage, which a clone or an earlier connection left behind. */
@@ -64,6 +73,7 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->owner = NW_OWNER_UNKNOWN;
 	w->role = role;
 	w->born_ns = now;
+	w->told_ns = now;
 	w->parked = 0;
 	w->handshake_us = 0;
 	WRITE(w->generation, w->generation + 1);
@@ -162,8 +172,11 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 	if (!parked || __sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
 		return;
 	__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
+	w->told_ns = bpf_ktime_get_ns();
 	if (PARKED_STAGE(parked) == NW_CONN_OPEN)
-		emit_conn(tp, w, w->born_ns, NW_CONN_OPEN << 8 | TCP_SYN_SENT);
+		emit_conn(tp, w, w->born_ns,
+			  NW_CONN_OPEN << 8 |
+				  (w->role == NW_ROLE_SERVER ? TCP_LISTEN : TCP_SYN_SENT));
 	else
 		emit_conn(tp, w, w->established_ns, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
 }
@@ -184,16 +197,22 @@ static __always_inline struct nw_socket *storage_if_possible(struct tcp_sock *tp
 	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
 }
 
+/* False: it lives no longer than this event, and nothing can wait in it. */
+static __always_inline bool is_stored(const struct nw_socket *w)
+{
+	return w->session != 0;
+}
+
 static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
 	__u64 now = bpf_ktime_get_ns();
 
+	unpark(tp, w); /* a client's OPEN: its port is chosen */
 	if (oldstate == TCP_SYN_SENT) {
 		if (!w->role) { /* it began before we looked */
 			w->role = NW_ROLE_CLIENT;
 			WRITE(w->generation, w->generation + 1);
 		}
-		unpark(tp, w);
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 		emit_conn(tp, w, now, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
 		return;
@@ -205,8 +224,8 @@ static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w
 	w->handshake_us = tp->srtt_us >> 3;
 	w->established_ns = now;
 	park(w, NW_CONN_ESTABLISHED, now);
-	if (w->owner ==
-	    NW_OWNER_USED_SOCKET) /* Fast Open: accepted before the handshake was complete */
+	/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
+	if (w->owner == NW_OWNER_USED_SOCKET || !is_stored(w))
 		unpark(tp, w);
 }
 
@@ -216,18 +235,15 @@ static __always_inline void opened(struct tcp_sock *tp, struct nw_socket *w, int
 
 	begin(w, newstate == TCP_LISTEN ? NW_ROLE_SERVER : NW_ROLE_CLIENT, now);
 	owner_from_current(tp, w);
-	if (newstate == TCP_LISTEN) {
-		emit_conn(tp, w, now, NW_CONN_OPEN << 8 | TCP_LISTEN);
-		return;
-	}
 	park(w, NW_CONN_OPEN, now);
-	if (nw_lport(tp))
+	if (nw_lport(tp) || !is_stored(w))
 		unpark(tp, w);
 }
 
 static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
-	if (w->owner != NW_OWNER_USED_SOCKET)
+	/* tcp_abort (`ss -K`) holds the lock of somebody else's socket. */
+	if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
 		owner_from_current(tp, w);
 	unpark(tp, w);
 	emit_end(tp, w, oldstate);
@@ -332,7 +348,7 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 		parent = cgroup->self.parent;
 		cgroup = parent ? parent->cgroup : NULL;
 	}
-	row.born_ns = w->born_ns;
+	row.told_ns = w->told_ns;
 	row.parked = w->parked != 0;
 	bpf_seq_write(meta->seq, &row, sizeof(row));
 	return 0;
@@ -342,8 +358,8 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 SEC("iter/task_file")
 int nw_walk_files(struct bpf_iter__task_file *ctx)
 {
-	struct task_struct *task = ctx->task, *leader;
 	struct nw_socket uncached = {}, *w = NULL;
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct socket *socket;
 	struct tcp_sock *tp;
@@ -360,14 +376,9 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 		w = storage_if_possible(tp, &uncached);
 	if (!w)
 		w = &uncached;
-	if (!w->owner) {
-		leader = task->group_leader;
-		w->pid = task->tgid;
-		__builtin_memset(w->comm, 0, sizeof(w->comm));
-		bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
-		w->owner = NW_OWNER_HOLDS_FILE;
-		if (!w->role && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
-			w->role = NW_ROLE_SERVER;
+	set_owner(w, task, NW_OWNER_HOLDS_FILE);
+	if (!w->role && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN) {
+		w->role = NW_ROLE_SERVER;
 		WRITE(w->generation, w->generation + 1);
 	}
 	return emit_row(ctx->meta, tp, w);

@@ -28,7 +28,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 
 int list_run(struct options *options)
 {
-	static const struct session_ops ops = {.start = start};
+	static const struct session_ops ops = {.start = start, .snapshot = true};
 	struct session session;
 	int status = session_run(&session, options, &ops);
 

@@ -12,6 +12,7 @@
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
 //   writer*.c text.c    the formats; they walk the schema, and know no category
 //   output.c stop.c  the buffer before stdout; when to end
+//   ssh.c            the connection of this terminal, which is left out
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -6,6 +6,7 @@
 #include "number.h"
 
 #define DURATION_MAX (10ull * 365 * 24 * 3600 * 1000) /* ten years, in ms */
+#define DIGITS	     "0123456789"
 
 int number_parse(const char *text, size_t length, uint64_t least, uint64_t most, uint64_t *number)
 {
@@ -28,25 +29,41 @@ int number_parse(const char *text, size_t length, uint64_t least, uint64_t most,
 	return 0;
 }
 
+/* Digits behind the point as thousandths of a unit; finer ones do not count. */
+static uint64_t thousandths(const char *digits, size_t length)
+{
+	uint64_t value = 0;
+
+	for (size_t i = 0; i < 3; i++)
+		value = 10 * value + (i < length ? (uint64_t)(digits[i] - '0') : 0);
+	return value;
+}
+
 int number_duration(const char *text, uint64_t *milliseconds)
 {
 	static const struct unit {
 		const char *name;
 		uint64_t milliseconds;
 	} units[] = {{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
-	size_t digits = strspn(text, "0123456789");
-	uint64_t value;
+	size_t whole = strspn(text, DIGITS);
+	const char *fraction = text + whole + (text[whole] == '.');
+	size_t places = strspn(fraction, DIGITS);
+	uint64_t value = 0;
 
+	if (!whole && !places)
+		return -EINVAL;
 	for (unsigned i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		uint64_t unit = units[i].milliseconds;
-		int err;
 
-		if (strcmp(text + digits, units[i].name))
+		if (strcmp(fraction + places, units[i].name))
 			continue;
-		err = number_parse(text, digits, 1, DURATION_MAX / unit, &value);
-		if (!err)
-			*milliseconds = value * unit;
-		return err;
+		if (whole && number_parse(text, whole, 0, DURATION_MAX / unit, &value))
+			return -ERANGE;
+		value = value * unit + thousandths(fraction, places) * unit / 1000;
+		if (!value)
+			return -ERANGE;
+		*milliseconds = value;
+		return 0;
 	}
 	return -EINVAL;
 }

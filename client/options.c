@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "exit.h"
 #include "log.h"
 #include "options.h"
 #include "sock.h"
@@ -229,6 +230,28 @@ static void help_row(const struct option_row *row)
 	printf("%*s%s\n", HELP_COLUMN - column, "", row->help);
 }
 
+static void help_exit(void)
+{
+	static const struct {
+		enum exit_status status;
+		const char *meaning;
+	} rows[] = {
+		{EXIT_OK, "ended as asked: also by Ctrl-C, --count, --duration"},
+		{EXIT_ERROR, "error, also a limit of the collector"},
+		{EXIT_USAGE, "usage"},
+		{EXIT_NO_COLLECTOR, "no collector"},
+		{EXIT_DISCONNECTED, "disconnected: the stream ended without our asking"},
+		{EXIT_OUTPUT, "could not write the output"},
+		{EXIT_VERSION, "versions do not match"},
+		{EXIT_PERMISSION, "not permitted"},
+		{EXIT_UNAVAILABLE, "this kernel or configuration cannot do it"},
+	};
+
+	printf("\nExit status:\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		printf("  %2d  %s\n", rows[i].status, rows[i].meaning);
+}
+
 void options_help(const struct options *options, const struct command *commands)
 {
 	if (options->named) {
@@ -248,6 +271,7 @@ void options_help(const struct options *options, const struct command *commands)
 		else if (!row->name && heads_any(options, i))
 			printf("\n%s\n", row->help);
 	}
+	help_exit();
 }
 
 void options_usage(const struct options *options, const struct command *commands)

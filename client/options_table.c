@@ -73,7 +73,7 @@ static int set_duration(struct options *options, const struct option_row *row, c
 {
 	(void)row;
 	if (number_duration(argument, &options->duration))
-		return bad("duration", argument, name, "such as 30s, 500ms, 5m or 1h");
+		return bad("duration", argument, name, "such as 30s, 1.5s, 500ms, 5m or 1h");
 	return 0;
 }
 
@@ -152,7 +152,7 @@ const struct option_row options_table[] = {
 	{"output", {}, 'o', "FORMAT", "table (default), compact or json", COMMAND_ALL,
 	 .set = set_format},
 	{"count", {}, 'c', "N", "end after N events", WATCH, .set = set_count},
-	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 500ms, 5m, 1h",
+	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
 	 COMMAND_SUBSCRIBE, .set = set_duration},
 	{"no-existing", {}, 0, NULL, "leave out the connections that existed before",
 	 COMMAND_SUBSCRIBE, FLAG(no_existing)},

@@ -90,42 +90,48 @@ static unsigned count_digits(uint64_t number)
 	return log10 + (number >= powers[log10]);
 }
 
-/* The last digits of number, that many, so that they end before `end`. */
-static void put_digits(char *end, uint64_t number, unsigned digits)
+char *output_put_digits(char *to, uint64_t number, unsigned digits)
 {
 	static const char pairs[] = "00010203040506070809101112131415161718192021222324"
 				    "25262728293031323334353637383940414243444546474849"
 				    "50515253545556575859606162636465666768697071727374"
 				    "75767778798081828384858687888990919293949596979899";
+	char *end = to + digits;
 
-	for (; digits > 1; digits -= 2, number /= 100) {
-		end -= 2;
-		memcpy(end, pairs + 2 * (number % 100), 2);
-	}
+	for (; digits > 1; digits -= 2, number /= 100)
+		memcpy(to + digits - 2, pairs + 2 * (number % 100), 2);
 	if (digits)
-		end[-1] = (char)('0' + number % 10);
+		*to = (char)('0' + number % 10);
+	return end;
+}
+
+char *output_put_unsigned(char *to, uint64_t number)
+{
+	return output_put_digits(to, number, count_digits(number));
+}
+
+char *output_put_signed(char *to, int64_t number)
+{
+	if (number >= 0)
+		return output_put_unsigned(to, (uint64_t)number);
+	*to++ = '-';
+	return output_put_unsigned(to, -(uint64_t)number);
 }
 
 void output_unsigned(struct output *output, uint64_t number)
 {
-	output_digits(output, number, count_digits(number));
+	char *to = output_room(output, OUTPUT_NUMBER_MAX);
+
+	if (to)
+		output_take(output, output_put_unsigned(to, number));
 }
 
 void output_signed(struct output *output, int64_t number)
 {
-	if (number < 0)
-		output_char(output, '-');
-	output_unsigned(output, number < 0 ? -(uint64_t)number : (uint64_t)number);
-}
+	char *to = output_room(output, OUTPUT_NUMBER_MAX);
 
-void output_digits(struct output *output, uint64_t number, unsigned digits)
-{
-	char *to = output_room(output, digits);
-
-	if (!to)
-		return;
-	put_digits(to + digits, number, digits);
-	output->used += digits;
+	if (to)
+		output_take(output, output_put_signed(to, number));
 }
 
 void output_spaces(struct output *output, size_t count)

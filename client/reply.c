@@ -42,8 +42,14 @@ static void start_writer(struct session *session)
 {
 	const struct writer *writer = session->options->writer;
 
+	const struct writer_layout layout = {
+		.width = terminal_width(session->output.fd),
+		.several = session->categories > 1,
+		.snapshot = session->ops->snapshot,
+	};
+
 	if (!session->started && writer->start)
-		writer->start(&session->output, terminal_width(session->output.fd));
+		writer->start(&session->output, &layout);
 	session->started = true;
 }
 
@@ -97,6 +103,13 @@ static int tell_loss(struct session *session, const struct event *event)
 	return err;
 }
 
+static void leave_out_ssh(struct session *session)
+{
+	if (!session->ssh.told)
+		session_note(session, "leaving out the ssh connection of this terminal");
+	session->ssh.told = true;
+}
+
 static int on_event(struct session *session, const uint8_t *data, size_t size)
 {
 	const struct writer *writer = session->options->writer;
@@ -110,6 +123,10 @@ static int on_event(struct session *session, const uint8_t *data, size_t size)
 	err = event_read(&event, data, size);
 	if (err || !event.category)
 		return err;
+	if (ssh_is(&session->ssh, &event)) {
+		leave_out_ssh(session);
+		return 0;
+	}
 	if (!session->started)
 		start_writer(session);
 	lost = event_is_lost(&event);

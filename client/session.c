@@ -106,6 +106,12 @@ static int send_hello(struct session *session)
 	return session_send(session, &request);
 }
 
+void session_note(const struct session *session, const char *text)
+{
+	if (!session->options->quiet)
+		log_info("%s", text);
+}
+
 void session_hint_after(struct session *session, int milliseconds,
 			void (*hint)(struct session *session))
 {

@@ -13,6 +13,7 @@
 #include "netwatch.pb-c.h"
 #include "options.h"
 #include "output.h"
+#include "ssh.h"
 
 struct session;
 
@@ -27,6 +28,7 @@ struct session_ops {
 	void (*subscribed)(struct session *session);
 	/* The answer to a status request. 0 or an exit status. */
 	int (*status)(struct session *session, const uint8_t *data, size_t size);
+	bool snapshot; /* the events tell of now, not of what happens */
 };
 
 struct session {
@@ -37,13 +39,15 @@ struct session {
 	int pipe;	/* stdout when it is one, or -1 */
 	uint8_t *input; /* INPUT_SIZE bytes; the first have are filled */
 	size_t have;
-	bool requested; /* hello was answered, and the request is out */
-	bool started;	/* the writer */
+	size_t categories; /* asked for; 0: not by name */
+	bool requested;	   /* hello was answered, and the request is out */
+	bool started;	   /* the writer */
 	bool stopping;
 	bool ended; /* bye or an error came, or we are done: leave with status */
 	bool mute;  /* output failed: write no more */
 	int status;
 	uint64_t printed; /* events, without losses */
+	struct ssh ssh;	  /* left out */
 	int64_t hint_at;  /* monotonic ms at which hint is called, or 0 */
 	void (*hint)(struct session *session);
 	Netwatch__Scope scope;
@@ -57,6 +61,9 @@ void session_deinit(struct session *session);
 
 /* Sends a request. 0 or an exit status, with a message told. */
 int session_send(struct session *session, const Netwatch__Request *request);
+
+/* Says something on stderr that is no error, unless --quiet. */
+void session_note(const struct session *session, const char *text);
 
 /* Calls session->hint when nothing was printed for that long. */
 void session_hint_after(struct session *session, int milliseconds,

@@ -11,6 +11,7 @@
 #include "text.h"
 
 #define NAME_WIDTH 12
+#define HERE_WIDTH 5
 
 static int start(struct session *session, const Netwatch__Hello *hello)
 {
@@ -64,15 +65,27 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
 }
 
+/* One below the other: their names are long. */
+static void put_hooks(struct output *output, const Netwatch__CategoryStatus *category)
+{
+	for (size_t i = 0; i < category->n_hook; i++) {
+		if (i) {
+			output_char(output, '\n');
+			output_spaces(output, NAME_WIDTH + HERE_WIDTH);
+		}
+		put_cell(output, category->hook[i], 0);
+	}
+}
+
 static void put_category(struct output *output, const Netwatch__CategoryStatus *category)
 {
 	put_cell(output, category->name ? category->name : "-", NAME_WIDTH);
 	if (category->available) {
-		put_cell(output, "yes", 5);
-		put_list(output, category->hook, category->n_hook);
+		put_cell(output, "yes", HERE_WIDTH);
+		put_hooks(output, category);
 	} else {
-		put_cell(output, "no", 5);
-		put_cell(output, category->reason ? category->reason : "", 0);
+		put_cell(output, "no", HERE_WIDTH);
+		put_cell(output, category->reason ? category->reason : "-", 0);
 	}
 	output_char(output, '\n');
 }

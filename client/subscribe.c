@@ -14,12 +14,6 @@
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
-static void note(const struct session *session, const char *text)
-{
-	if (!session->options->quiet)
-		log_info("%s", text);
-}
-
 static int start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
@@ -33,10 +27,12 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 		return EXIT_UNAVAILABLE;
 	}
 	if (hello->has_scope && hello->scope == NETWATCH__SCOPE__NOTHING)
-		note(session,
-		     "the collector cannot tell who you are (an unmapped uid), so you see nothing");
+		session_note(session, "the collector cannot tell who you are (an unmapped uid), so "
+				      "you see nothing");
+	if (isatty(STDOUT_FILENO))
+		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
 	subscribe.category = (char **)wanted.names;
-	subscribe.n_category = wanted.count;
+	subscribe.n_category = session->categories = wanted.count;
 	subscribe.filter = options->filter.message;
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_existing = subscribe.existing = !options->no_existing;
@@ -59,13 +55,15 @@ static void stop(struct session *session)
 
 static void hint(struct session *session)
 {
-	note(session, "nothing yet: --dport is the port of the other side; for a server on this "
-		      "host take --sport, or --port for both");
+	session_note(session,
+		     "nothing yet: --dport is the port of the other side; for a server on this "
+		     "host take --sport, or --port for both");
 }
 
 static void subscribed(struct session *session)
 {
 	const struct options *options = session->options;
+	const Netwatch__PortSet *rport = options->filter.message->rport;
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, session->scope);
 
@@ -73,7 +71,7 @@ static void subscribed(struct session *session)
 		stop_after(options->duration);
 	if (options->verbose)
 		dprintf(STDERR_FILENO, "subscribed, scope %s\n", scope ? scope->name : "unknown");
-	if (isatty(STDOUT_FILENO) && options->filter.message->rport)
+	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
 		session_hint_after(session, HINT_MS, hint);
 }
 

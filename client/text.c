@@ -128,58 +128,77 @@ void text_fields(struct output *output, const struct message *message, uint64_t 
 
 /* The date of a second, as that of the previous line, nearly always. */
 struct second {
+	struct tm *(*convert)(const time_t *time, struct tm *tm);
+	const char *format;
 	int64_t seconds;
 	size_t length;
 	char text[32];
 };
 
-static void put_second(struct output *output, struct second *second, int64_t seconds, bool utc)
+/* What its fraction is counted in. */
+struct unit {
+	unsigned digits;
+	uint32_t nanoseconds;
+};
+
+static char *put_second(char *to, struct second *second, int64_t seconds)
 {
 	time_t time = (time_t)seconds;
 	struct tm tm;
 
 	if (!second->length || second->seconds != seconds) {
-		if (utc)
-			gmtime_r(&time, &tm);
-		else
-			localtime_r(&time, &tm);
-		second->length = strftime(second->text, sizeof(second->text),
-					  utc ? "%Y-%m-%dT%H:%M:%S." : "%H:%M:%S.", &tm);
+		second->length = strftime(second->text, sizeof(second->text), second->format,
+					  second->convert(&time, &tm));
 		second->seconds = seconds;
 	}
-	output_padded(output, second->text, sizeof(second->text), second->length);
+	memcpy(to, second->text, sizeof(second->text)); /* a constant size is quicker */
+	return to + second->length;
 }
 
-static void put_time(struct output *output, struct second *second, struct value timestamp, bool utc)
+static char *put_time(char *to, struct second *second, struct value timestamp,
+		      const struct unit *unit)
 {
 	uint32_t nanoseconds;
 	int64_t seconds;
 
-	if (message_time(timestamp, &seconds, &nanoseconds) || seconds < 0 ||
-	    seconds > SECONDS_MAX) {
-		output->err = -EBADMSG;
+	if (message_time(timestamp, &seconds, &nanoseconds) || seconds < 0 || seconds > SECONDS_MAX)
+		return NULL;
+	to = put_second(to, second, seconds);
+	return output_put_digits(to, nanoseconds / unit->nanoseconds, unit->digits);
+}
+
+static void local_time(struct output *output, struct value timestamp, const struct unit *unit)
+{
+	static struct second second = {.convert = localtime_r, .format = "%H:%M:%S."};
+	char *to = output_room(output, TEXT_TIME_MAX);
+
+	if (!to)
 		return;
-	}
-	put_second(output, second, seconds, utc);
-	if (utc)
-		output_digits(output, nanoseconds, 9);
+	to = put_time(to, &second, timestamp, unit);
+	if (to)
+		output_take(output, to);
 	else
-		output_digits(output, nanoseconds / 1000, 6);
+		output->err = -EBADMSG;
 }
 
 void text_time(struct output *output, struct value timestamp)
 {
-	static struct second second;
-
-	put_time(output, &second, timestamp, false);
+	local_time(output, timestamp, &(struct unit){6, 1000});
 }
 
-void text_rfc3339(struct output *output, struct value timestamp)
+void text_time_ms(struct output *output, struct value timestamp)
 {
-	static struct second second;
+	local_time(output, timestamp, &(struct unit){3, 1000000});
+}
 
-	put_time(output, &second, timestamp, true);
-	output_char(output, 'Z');
+char *text_put_rfc3339(char *to, struct value timestamp)
+{
+	static struct second second = {.convert = gmtime_r, .format = "%Y-%m-%dT%H:%M:%S."};
+
+	to = put_time(to, &second, timestamp, &(struct unit){9, 1});
+	if (to)
+		*to++ = 'Z';
+	return to;
 }
 
 void text_endpoint(struct output *output, const struct message *message, int address, int port)
@@ -201,6 +220,19 @@ void text_endpoint(struct output *output, const struct message *message, int add
 		output_unsigned(output, message->values[port].number);
 	else
 		output_char(output, '*');
+}
+
+void text_process(struct output *output, const struct message *message, int comm, int pid)
+{
+	if (message_has(message, comm))
+		text_value(output, &message->schema->fields[comm], message->values[comm]);
+	else
+		output_char(output, '-');
+	if (!message_has(message, pid))
+		return;
+	output_char(output, '[');
+	output_unsigned(output, message->values[pid].number);
+	output_char(output, ']');
 }
 
 size_t text_width(const char *text, size_t size)

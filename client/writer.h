@@ -9,13 +9,19 @@
 #include "event.h"
 #include "output.h"
 
+/* What the lines are for. */
+struct writer_layout {
+	unsigned width; /* of the terminal, or 0: there is none */
+	bool several;	/* more than one category */
+	bool snapshot;	/* all events tell of now */
+};
+
 struct writer {
 	const char *name;
 	const char *help;
 	bool losses; /* tells of gaps in its stream; otherwise they are told on stderr */
-	/* Called once, before the first event: header lines, if any. width: of the terminal, or 0.
-	 */
-	void (*start)(struct output *output, unsigned width);
+	/* Called once, before the first event: header lines, if any. */
+	void (*start)(struct output *output, const struct writer_layout *layout);
 	/* Writes the event without its newline; sets output->err when it cannot. */
 	void (*event)(struct output *output, const struct event *event);
 };

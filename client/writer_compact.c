@@ -7,12 +7,12 @@
 
 static int time_index, pid_index, comm_index, laddr, lport, raddr, rport, role_index;
 
-static void compact_start(struct output *output, unsigned width)
+static void compact_start(struct output *output, const struct writer_layout *layout)
 {
 	const struct schema *connection = event_connection_schema();
 
 	(void)output;
-	(void)width;
+	(void)layout;
 	time_index = schema_find(event_schema(), "time");
 	pid_index = schema_find(connection, "pid");
 	comm_index = schema_find(connection, "comm");
@@ -21,20 +21,6 @@ static void compact_start(struct output *output, unsigned width)
 	raddr = schema_find(connection, "raddr");
 	rport = schema_find(connection, "rport");
 	role_index = schema_find(connection, "role");
-}
-
-static void put_owner(struct output *output, const struct message *connection)
-{
-	if (message_has(connection, comm_index))
-		text_value(output, &connection->schema->fields[comm_index],
-			   connection->values[comm_index]);
-	else
-		output_char(output, '-');
-	if (!message_has(connection, pid_index))
-		return;
-	output_char(output, '[');
-	output_unsigned(output, connection->values[pid_index].number);
-	output_char(output, ']');
 }
 
 /* The arrow goes from client to server. */
@@ -68,7 +54,7 @@ static void compact_event(struct output *output, const struct event *event)
 		output_char(output, ' ');
 	}
 	if (connection->present) {
-		put_owner(output, connection);
+		text_process(output, connection, comm_index, pid_index);
 		output_char(output, ' ');
 		text_endpoint(output, connection, laddr, lport);
 		output_text(output, arrow(connection));

@@ -5,6 +5,9 @@
 #include "writer.h"
 
 #define UNIT_MAX 6 /* output bytes for one input byte: \uNNNN */
+#define VALUE_MAX                                                                      \
+	TEXT_TIME_MAX /* the longest value but for strings, which need two quotes more \
+		       */
 
 /* Bytes that stand for themselves in a string; all others need a look. */
 static const bool plain[256] = {
@@ -48,78 +51,99 @@ static size_t put_unit(char **to, const char *text, size_t size)
 	return 1;
 }
 
-static void put_string(struct output *output, const char *text, size_t length)
-{
-	char *start = output_room(output, length * UNIT_MAX + 3);
-	char *to = start;
+/*
+ * The kinds of values, each into room of VALUE_MAX bytes, and UNIT_MAX for each byte of a
+ * string. They return the end, or NULL: malformed.
+ */
+typedef char *put_fn(char *to, const struct schema_field *field, struct value value);
 
-	if (!start)
-		return;
+static char *put_string(char *to, const struct schema_field *field, struct value value)
+{
+	const char *text = (const char *)value.data;
+
+	(void)field;
 	*to++ = '"';
-	for (size_t i = 0; i < length;) {
+	for (size_t i = 0; i < value.length;) {
 		if (plain[(uint8_t)text[i]])
 			*to++ = text[i++];
 		else
-			i += put_unit(&to, text + i, length - i);
+			i += put_unit(&to, text + i, value.length - i);
 	}
 	*to++ = '"';
-	output->used += (size_t)(to - start);
+	return to;
 }
 
-static void json_bool(struct output *output, const struct schema_field *field, struct value value)
+static char *put_bool(char *to, const struct schema_field *field, struct value value)
 {
 	(void)field;
-	output_text(output, value.number ? "true" : "false");
+	return stpcpy(to, value.number ? "true" : "false");
 }
 
-static void json_unsigned(struct output *output, const struct schema_field *field,
-			  struct value value)
+static char *put_unsigned(char *to, const struct schema_field *field, struct value value)
 {
 	(void)field;
-	output_unsigned(output, value.number);
+	return output_put_unsigned(to, value.number);
 }
 
-static void json_signed(struct output *output, const struct schema_field *field, struct value value)
+static char *put_signed(char *to, const struct schema_field *field, struct value value)
 {
 	(void)field;
-	output_signed(output, (int64_t)value.number);
+	return output_put_signed(to, (int64_t)value.number);
 }
 
-static void json_id(struct output *output, const struct schema_field *field, struct value value)
+static char *put_id(char *to, const struct schema_field *field, struct value value)
 {
 	(void)field;
-	output_char(output, '"');
-	output_unsigned(output, value.number);
-	output_char(output, '"');
+	*to++ = '"';
+	to = output_put_unsigned(to, value.number);
+	*to++ = '"';
+	return to;
 }
 
-static void json_enum(struct output *output, const struct schema_field *field, struct value value)
+static char *put_enum(char *to, const struct schema_field *field, struct value value)
 {
 	const struct schema_name *name = schema_name(field, value.number);
 
-	if (name)
-		output_padded(output, name->quoted, sizeof(name->quoted), name->length);
+	if (!name)
+		return output_put_signed(to, (int64_t)value.number);
+	memcpy(to, name->quoted, sizeof(name->quoted)); /* a constant size is quicker */
+	return to + name->length;
+}
+
+static char *put_timestamp(char *to, const struct schema_field *field, struct value value)
+{
+	(void)field;
+	*to++ = '"';
+	to = text_put_rfc3339(to, value);
+	if (to)
+		*to++ = '"';
+	return to;
+}
+
+static put_fn *const kinds[SCHEMA_KINDS] = {
+	[SCHEMA_BOOL] = put_bool,	    [SCHEMA_UNSIGNED] = put_unsigned,
+	[SCHEMA_SIGNED] = put_signed,	    [SCHEMA_ID] = put_id,
+	[SCHEMA_ENUM] = put_enum,	    [SCHEMA_STRING] = put_string,
+	[SCHEMA_TIMESTAMP] = put_timestamp,
+};
+
+/* Room for what comes before a value that is no message, and for that value. */
+static char *value_room(struct output *output, size_t before, struct value value)
+{
+	return output_room(output, before + VALUE_MAX + value.length * UNIT_MAX);
+}
+
+static void put_value(struct output *output, char *to, const struct schema_field *field,
+		      struct value value)
+{
+	to = kinds[field->kind](to, field, value);
+	if (to)
+		output_take(output, to);
 	else
-		output_signed(output, (int64_t)value.number);
+		output->err = -EBADMSG;
 }
 
-static void json_string(struct output *output, const struct schema_field *field, struct value value)
-{
-	(void)field;
-	put_string(output, (const char *)value.data, value.length);
-}
-
-static void json_timestamp(struct output *output, const struct schema_field *field,
-			   struct value value)
-{
-	(void)field;
-	output_char(output, '"');
-	text_rfc3339(output, value);
-	output_char(output, '"');
-}
-
-static void json_message(struct output *output, const struct schema_field *field,
-			 struct value value)
+static void put_nested(struct output *output, const struct schema_field *field, struct value value)
 {
 	struct message message;
 
@@ -129,15 +153,6 @@ static void json_message(struct output *output, const struct schema_field *field
 		writer_json_message(output, &message);
 }
 
-typedef void json_fn(struct output *output, const struct schema_field *field, struct value value);
-
-static json_fn *const kinds[SCHEMA_KINDS] = {
-	[SCHEMA_BOOL] = json_bool,	     [SCHEMA_UNSIGNED] = json_unsigned,
-	[SCHEMA_SIGNED] = json_signed,	     [SCHEMA_ID] = json_id,
-	[SCHEMA_ENUM] = json_enum,	     [SCHEMA_STRING] = json_string,
-	[SCHEMA_TIMESTAMP] = json_timestamp, [SCHEMA_MESSAGE] = json_message,
-};
-
 static void put_array(struct output *output, const struct schema_field *field, struct value value)
 {
 	struct elements elements = message_elements(field, value);
@@ -145,10 +160,37 @@ static void put_array(struct output *output, const struct schema_field *field, s
 	char separator = '[';
 
 	for (; message_next(&elements, &element); separator = ',') {
+		char *to;
+
 		output_char(output, separator);
-		kinds[field->kind](output, field, element);
+		to = value_room(output, 0, element);
+		if (to && kinds[field->kind])
+			put_value(output, to, field, element);
+		else if (to)
+			put_nested(output, field, element);
 	}
 	output_text(output, separator == '[' ? "[]" : "]");
+}
+
+static void put_key(struct output *output, const struct schema_field *field)
+{
+	output_bytes(output, field->key, field->key_length);
+}
+
+static void put_member(struct output *output, const struct schema_field *field, struct value value)
+{
+	char *to;
+
+	if (field->repeated || !kinds[field->kind]) {
+		put_key(output, field);
+		(field->repeated ? put_array : put_nested)(output, field, value);
+		return;
+	}
+	to = value_room(output, sizeof(field->key), value);
+	if (!to)
+		return;
+	memcpy(to, field->key, sizeof(field->key)); /* a constant size is quicker */
+	put_value(output, to + field->key_length, field, value);
 }
 
 /* Each key came with a comma before it. Turns the first, at start, into the brace. */
@@ -167,15 +209,19 @@ void writer_json_message(struct output *output, const struct message *message)
 
 	for (uint64_t bits = message->present; bits; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
-		const struct schema_field *field = &message->schema->fields[i];
 
-		output_padded(output, field->key, sizeof(field->key), field->key_length);
-		if (field->repeated)
-			put_array(output, field, message->values[i]);
-		else
-			kinds[field->kind](output, field, message->values[i]);
+		put_member(output, &message->schema->fields[i], message->values[i]);
 	}
 	close_object(output, start);
+}
+
+/* What was read already, the connection with its cgroup's path added; or NULL. */
+static const struct message *read_already(const struct event *event,
+					  const struct schema_field *field)
+{
+	if (field == event->category)
+		return &event->detail;
+	return field->message == event->connection.schema ? &event->connection : NULL;
 }
 
 static void json_event(struct output *output, const struct event *event)
@@ -186,15 +232,14 @@ static void json_event(struct output *output, const struct event *event)
 	for (uint64_t bits = top->present; bits; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
 		const struct schema_field *field = &top->schema->fields[i];
+		const struct message *message = read_already(event, field);
 
-		output_padded(output, field->key, sizeof(field->key), field->key_length);
-		/* read already, and the connection with its cgroup's path added */
-		if (field->message == event->connection.schema)
-			writer_json_message(output, &event->connection);
-		else if (event->category == field)
-			writer_json_message(output, &event->detail);
-		else
-			kinds[field->kind](output, field, top->values[i]);
+		if (!message) {
+			put_member(output, field, top->values[i]);
+			continue;
+		}
+		put_key(output, field);
+		writer_json_message(output, message);
 	}
 	close_object(output, start);
 }

@@ -19,8 +19,8 @@
 #include "server.h"
 #include "slots.h"
 
-#define DEADLINE_S 5  /* for hello, for a frame, for the last flush: absolute */
-#define SLOW_S	   60 /* a full queue without a byte read: the client is closed */
+#define DEADLINE_S 5  /* for hello, for a frame: absolute */
+#define SLOW_S	   60 /* a full queue, or the last frames, without a byte read: closed */
 #define READ_SIZE  8192
 #define REFERENCE_SIZE                                                             \
 	(BLOCK_SIZE / 4) /* smaller blocks are copied: a reference keeps all of it \
@@ -83,7 +83,7 @@ static void flush(struct peer *peer)
 	if (peer->gapped && left < before)
 		set_timer(peer->slow, SLOW_S);
 	if (peer->state == PEER_ENDING && left && left < before)
-		set_timer(peer->deadline, DEADLINE_S);
+		set_timer(peer->deadline, SLOW_S);
 	if (peer->gapped && left <= peer->server->queue_max / 2) {
 		close_gap(peer);
 		left = evbuffer_get_length(peer->out);
@@ -134,7 +134,7 @@ void peer_end(struct peer *peer)
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
 	walks_cancel(peer->server->walks, &peer->walk);
-	set_timer(peer->deadline, DEADLINE_S);
+	set_timer(peer->deadline, SLOW_S);
 	flush(peer);
 }
 
@@ -196,6 +196,16 @@ void peer_totals(const struct peer *peer, Netwatch__Totals *totals)
 	totals->duration_us = peer->live ? (end - reader->start_ns) / 1000 : 0;
 }
 
+bool peer_rows_done(struct peer *peer)
+{
+	if (!peer->too_many_rows)
+		return true;
+	peer_refuse(peer, NETWATCH__ERROR__CODE__LIMIT,
+		    "more connections than %d times --queue can hold: narrow the filter",
+		    PEER_ROWS_QUEUES);
+	return false;
+}
+
 static void on_row(struct reader *reader, const struct nw_row *row)
 {
 	requests_send_row(peer_of(reader), row);
@@ -207,6 +217,8 @@ static void on_live(struct reader *reader)
 	Netwatch__Subscribed subscribed = NETWATCH__SUBSCRIBED__INIT;
 	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
 
+	if (!peer_rows_done(peer))
+		return;
 	peer->live = true;
 	reply.reply_case = NETWATCH__REPLY__REPLY_SUBSCRIBED;
 	reply.subscribed = &subscribed;
@@ -333,7 +345,7 @@ static void on_slow(evutil_socket_t fd, short what, void *arg)
 	log_info("uid %u, pid %d: has not read for %d s; closing", peer->uid, peer->pid, SLOW_S);
 	peer_totals(peer, &totals);
 	peer_bye(peer, NETWATCH__BYE__REASON__SLOW_READER, &totals);
-	break_off(peer);
+	set_timer(peer->deadline, DEADLINE_S);
 }
 
 bool peer_count_rate(struct peer *peer)
@@ -389,7 +401,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		evbuffer_drain(peer->in, (size_t)n);
 	else if (n > 0)
 		handle_frames(peer);
-	else if (!n && peer->state == PEER_ENDING)
+	else if (!n && (peer->state == PEER_LISTING || peer->state == PEER_ENDING))
 		event_del(peer->readable); /* it may still read what it asked for */
 	else
 		break_off(peer);

@@ -12,6 +12,8 @@
 #include "stream.h"
 #include "walk.h"
 
+#define PEER_ROWS_QUEUES 16 /* rows of a walk may fill so many times the queue; more: LIMIT */
+
 struct event;
 struct filter;
 struct evbuffer;
@@ -48,7 +50,8 @@ struct peer {
 	bool broken;
 	bool incomplete; /* a frame has begun, its deadline runs */
 
-	/* its list */
+	/* its list, and EXISTING */
+	bool too_many_rows;
 	struct walk_request walk;
 	struct filter *listed;
 
@@ -81,6 +84,8 @@ __attribute__((format(printf, 3, 4))) void
 peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *format, ...);
 void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__Totals *totals);
 void peer_totals(const struct peer *peer, Netwatch__Totals *totals);
+/* Rows of a walk are over: true, or false when they were too many and it was refused. */
+bool peer_rows_done(struct peer *peer);
 extern const struct reader_ops peer_reader_ops;
 
 #endif

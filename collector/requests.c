@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <event2/buffer.h>
+
 #include "category.h"
 #include "event.h"
 #include "filter.h"
@@ -136,6 +138,11 @@ void requests_send_row(struct peer *peer, const struct nw_row *row)
 	struct nw_conn_record record = {.stage = NW_CONN_EXISTING};
 	struct event_frame frame;
 
+	/* A walk does not wait for its readers. It is refused when it is over: see walk.h. */
+	peer->too_many_rows |=
+		evbuffer_get_length(peer->out) / PEER_ROWS_QUEUES >= peer->server->queue_max;
+	if (peer->too_many_rows)
+		return;
 	record.head.connection = row->connection;
 	record.head.connection.category = NW_CATEGORY_CONN;
 	record.head.time_ns = event_monotonic();
@@ -164,7 +171,7 @@ static void list_done(struct walk_request *request, int err)
 	if (err)
 		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
 			    "this kernel refused a walk over sockets: %s", strerror(-err));
-	else
+	else if (peer_rows_done(peer))
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
 

@@ -18,6 +18,7 @@
 #define PAUSE_S	   1  /* after accept found no descriptor or memory */
 #define COMPLAIN_S 60 /* between two messages about that */
 #define STOP_S	   1  /* for the last frames, at the end */
+#define AT_ONCE	   16 /* connections; then those who are served have their turn */
 
 /* A peer that is refused before it is one. What does not fit into its buffer is not sent. */
 static void refuse(int fd, Netwatch__Error__Code code, const char *message)
@@ -101,7 +102,7 @@ static void on_connection(evutil_socket_t listener, short what, void *arg)
 	struct server *server = arg;
 
 	(void)what;
-	for (;;) {
+	for (int i = 0; i < AT_ONCE; i++) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {

@@ -165,13 +165,14 @@ static int new_slot(struct slots *slots, const struct filter *filter, uint32_t u
 		    struct slot **out, struct filter_error *why)
 {
 	struct slot *slot = NULL;
+	unsigned own = 0, taken = 0;
 	bool closing = false;
-	unsigned own = 0;
 
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		struct slot *s = &slots->slot[i];
 
 		own += (s->state == SLOT_WAITING || s->state == SLOT_LIVE) && s->uid == uid;
+		taken += s->state == SLOT_WAITING || s->state == SLOT_LIVE;
 		closing |= s->state == SLOT_CLOSING;
 		if (s->state == SLOT_FREE && !slot)
 			slot = s;
@@ -182,7 +183,9 @@ static int new_slot(struct slots *slots, const struct filter *filter, uint32_t u
 			 "uid %u has %d distinct filters at once already", uid, SLOTS_PER_UID);
 		return -EINVAL;
 	}
-	if (!slot && closing)
+	if (uid && taken >= NW_SLOTS - SLOTS_ROOT)
+		slot = NULL;
+	else if (!slot && closing)
 		return -EAGAIN;
 	if (slot)
 		slot->filter = malloc(sizeof(*slot->filter));
@@ -298,8 +301,8 @@ static void on_row(struct walk_request *request, const struct nw_row *row)
 	for (size_t i = 0; i < slots->n_beginning; i++) {
 		struct reader *reader = slots->beginning[i];
 
-		/* What was born since, or waits to be told, comes as an event. */
-		if (!reader->existing || row->parked || row->born_ns >= reader->start_ns)
+		/* Whose beginning was told since, or waits to be told, comes as an event. */
+		if (!reader->existing || row->parked || row->told_ns >= reader->start_ns)
 			continue;
 		if (reader->slot != judged) {
 			judged = reader->slot;

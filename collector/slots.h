@@ -14,6 +14,7 @@
 #include "stream.h"
 
 #define SLOTS_PER_UID 16 /* distinct filters of one user at once; root is exempt */
+#define SLOTS_ROOT    4	 /* of all slots, kept for root */
 
 struct event_base;
 struct probe;

@@ -95,6 +95,14 @@ def listen(address="127.0.0.1", port=0, dual=False):
     return {"fd": server.fileno(), "port": server.getsockname()[1]}
 
 
+def listen_unbound():
+    """The kernel chooses the port when it listens already."""
+    server = socket.socket()
+    server.listen()
+    sockets[server.fileno()] = server
+    return server.getsockname()[1]
+
+
 def refused_port(address="127.0.0.1"):
     """A port that nobody listens on: bound, so that nobody else gets it."""
     server = socket.socket(family_of(address))
@@ -118,6 +126,32 @@ def connect(address, port, source=None, mapped=False):
         client.close()
         return {"error": error.errno}
     return kept(client)
+
+
+def reconnect(refused, address, port):
+    """A socket whose first try was refused connects to another port."""
+    client = socket.socket(family_of(address))
+    client.connect_ex((address, refused))
+    client.connect((address, port))
+    return kept(client)
+
+
+def hold(count, address, port):
+    """So many connections, kept open."""
+    return [connect(address, port) for _ in range(count)]
+
+
+def open_as(address, port, uid):
+    """A connection whose socket was given to another user before it connected."""
+    client = socket.socket(family_of(address))
+    os.fchown(client.fileno(), uid, -1)
+    client.connect((address, port))
+    return kept(client) | {"uid": uid}
+
+
+def give(fd, uid):
+    """A socket belongs to whom its file was given."""
+    os.fchown(fd, uid, -1)
 
 
 def send(fd, count):
@@ -247,8 +281,9 @@ def whoami():
 
 
 COMMANDS = [
-    enter, become, rename, listen, refused_port, accept, connect, send, receive, receive_end,
-    close, reset, connects, failures, serve, served, drop_served, whoami,
+    enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
+    hold, open_as, give, send, receive, receive_end, close, reset, connects, failures, serve,
+    served, drop_served, whoami,
 ]
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Each filter option by itself, and the limits of filters and of their number."""
 
+from collections import Counter
+
 import pytest
 
 import netwatch_pb2 as pb
@@ -159,3 +161,65 @@ def test_comm_that_is_hostile(actor, subscribe, two_servers):
     client.connects(count=2, address="127.0.0.1", port=port)
     watch.wait_events(6)
     assert stages(watch.stopped_events()).count("CLOSE") == 2
+
+
+@pytest.fixture
+def listening(actor):
+    """A port where connections are neither accepted nor ended, and who connects to it."""
+    return actor(), actor().listen()["port"]
+
+
+def test_later_filter_finds_open_connections(collector, listening):
+    """What was decided about a connection under other filters holds no longer."""
+    client, port = listening
+    with wire.Connection(collector.socket) as first, wire.Connection(collector.socket) as later:
+        first.subscribe(lport=wire.ports(port), role=[1])
+        told = client.hold(count=20, address="127.0.0.1", port=port)
+        later.subscribe(rport=wire.ports(port))
+        for one in told:
+            client.reset(fd=one["fd"])
+        assert {event.connection.id for event in later.events(20)} == {one["id"] for one in told}
+        assert later.unsubscribe()[1].matched == 20
+        assert first.unsubscribe()[1].matched == 0
+
+
+def test_used_slot_is_no_longer_meant(collector, listening):
+    """A slot that connections once matched gets another filter, and nothing of theirs."""
+    client, port = listening
+    with wire.Connection(collector.socket) as stays:
+        stays.subscribe(rport=wire.ports(port))
+        for _ in range(10):
+            with wire.Connection(collector.socket) as before:
+                before.subscribe(rport=wire.ports(port), family=[4])
+                told = client.hold(count=20, address="127.0.0.1", port=port)
+                before.unsubscribe()
+            with wire.Connection(collector.socket) as watch:
+                watch.subscribe(rport=wire.ports(port), family=[6])
+                for one in told:
+                    client.reset(fd=one["fd"])
+                assert watch.unsubscribe()[1].matched == 0
+        assert len(stays.events(10 * 60)) == stays.unsubscribe()[1].matched
+
+
+def test_existing_and_live_meet(collector, actor):
+    """Connections that open while somebody subscribes: each is EXISTING or OPEN, never both
+    and never neither."""
+    client, server = actor(), actor()
+    kinds = Counter()
+    for _ in range(20):
+        listener = server.listen()
+        port = listener["port"]
+        client.tell("hold", count=400, address="127.0.0.1", port=port)
+        with wire.Connection(collector.socket) as watch:
+            events = watch.subscribe(existing=True, rport=wire.ports(port))
+            told = client.answer()
+            events += watch.unsubscribe()[0]
+        began = [
+            event for event in events if event.conn.event in (pb.Conn.EXISTING, pb.Conn.OPEN)
+        ]
+        assert sorted(event.connection.id for event in began) == sorted(one["id"] for one in told)
+        kinds.update(event.conn.event for event in began)
+        for one in told:
+            client.reset(fd=one["fd"])
+        server.close(fd=listener["fd"])
+    print(kinds)

@@ -9,12 +9,12 @@ import random
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB
+from harness import ALICE, BOB, wait_until
 
 # The table has 64 slots: these, one that sees everything, and the churn.
 FILTERS = 60
 ROUNDS = 120
-CHURN_ROUNDS = 100
+CHURN_ROUNDS = 20
 SEED = os.environ.get("NETWATCH_SEED") or str(random.SystemRandom().randrange(1 << 32))
 
 
@@ -273,16 +273,15 @@ def test_oracle(start_collector, actor, namespace):
     # Without strangers' traffic, whose sockets may open or close around the subscriptions.
     everything = Reader(collector.socket, {"pid": pb.NumberSet(any=pids)})
     readers = [Reader(collector.socket, criteria) for criteria in maker.distinct(FILTERS)]
-    rounds = 0
-    while rounds < ROUNDS or churn.rounds.value < CHURN_ROUNDS and churn.is_alive():
+    for _ in range(ROUNDS):
         make_traffic(pairs, made)
-        rounds += 1
+    wait_until(lambda: churn.rounds.value >= CHURN_ROUNDS or not churn.is_alive(), "churn")
     churn.finish()
     for reader in [*readers, everything]:
         reader.finish()
 
     ours = {key_of(event): event for event in everything.events}
-    assert len(ours) == len(everything.events) > 5 * 5 * rounds
+    assert len(ours) == len(everything.events) > 5 * 5 * ROUNDS
     values = {key: values_of(event) for key, event in ours.items()}
     received = 0
     for reader in readers:

@@ -169,6 +169,24 @@ def test_not_accepted_is_the_listeners(subscribe, actor):
     assert bob.stopped_events() == []
 
 
+def test_socket_that_is_given_away(subscribe, actor):
+    """A connection of ALICE becomes BOB's while it is open: its end is his alone."""
+    server = actor(uid=ALICE)
+    port = server.listen()["port"]
+    alice, bob = (subscribe("-a", "--dport", port, uid=uid) for uid in (ALICE, BOB))
+    root = subscribe("-a", "--dport", port, uid=0)
+    giver = actor(uid=0)
+    told = giver.open_as(address="127.0.0.1", port=port, uid=ALICE)
+    root.wait_events(2)
+    giver.give(fd=told["fd"], uid=BOB)
+    giver.reset(fd=told["fd"])
+    root.wait_events(3)
+    assert [(event["conn"]["event"], event["connection"]["uid"]) for event in
+            root.stopped_events()] == [("OPEN", ALICE), ("ESTABLISHED", ALICE), ("CLOSE", BOB)]
+    assert stages(alice.stopped_events()) == ["OPEN", "ESTABLISHED"]
+    assert stages(bob.stopped_events()) == ["CLOSE"]
+
+
 def test_status_shows_only_own(collector, subscribe, netwatch):
     watch = subscribe("--dport", 1, uid=ALICE)
     other = subscribe("--dport", 2, uid=BOB)

@@ -102,20 +102,42 @@ static void prefixes(void **state)
 
 static void durations(void **state)
 {
-	static const char *const bad[] = {"",		"0",	"0s", "s",  "5 s",
-					  "-1s",	"1.5s", "5d", "5S", "99999999999999999999s",
-					  "9999999999h"};
+	static const char *const bad[] = {"",
+					  "0",
+					  "0s",
+					  "s",
+					  "5 s",
+					  "-1s",
+					  "1,5s",
+					  "5d",
+					  "5S",
+					  "99999999999999999999s",
+					  "9999999999h",
+					  ".",
+					  ".s",
+					  "1.2.3",
+					  "0.0",
+					  ".0001s",
+					  "0.5ms",
+					  "1.-5",
+					  "1. 5s",
+					  "1e3",
+					  "+1",
+					  "s.5"};
+	static const struct {
+		const char *text;
+		uint64_t ms;
+	} good[] = {{"30", 30000},   {"500ms", 500}, {"5m", 300000},
+		    {"1h", 3600000}, {"1.5s", 1500}, {"0.2s", 200},
+		    {".5", 500},     {"2.", 2000},   {"0.25m", 15000},
+		    {"1.5ms", 1},    {"0.0019", 1},  {"1.999999999999999999999s", 1999}};
 	uint64_t ms;
 
 	(void)state;
-	assert_int_equal(number_duration("30", &ms), 0);
-	assert_int_equal(ms, 30000);
-	assert_int_equal(number_duration("500ms", &ms), 0);
-	assert_int_equal(ms, 500);
-	assert_int_equal(number_duration("5m", &ms), 0);
-	assert_int_equal(ms, 300000);
-	assert_int_equal(number_duration("1h", &ms), 0);
-	assert_int_equal(ms, 3600000);
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(number_duration(good[i].text, &ms), 0);
+		assert_int_equal(ms, good[i].ms);
+	}
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_int_not_equal(number_duration(bad[i], &ms), 0);
 }

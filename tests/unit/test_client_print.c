@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The client's formats: golden lines, hostile names, and bytes that are no message.
 #include <errno.h>
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client/event.h"
+#include "client/ssh.h"
 #include "netwatch.pb-c.h"
 #include "client/writer.h"
 
@@ -145,52 +148,120 @@ static void json_lost(void **state)
 	       "\"first\":\"1970-01-01T00:00:00.000000000Z\"}}\n");
 }
 
-static void table_line(void **state)
+/* Starts a table, and checks its header. */
+static void expect_header(const struct writer_layout *layout, const char *line)
 {
 	struct output header;
+
+	assert_int_equal(output_init(&header, -1), 0);
+	writer_table.start(&header, layout);
+	header.data[header.used] = '\0';
+	assert_string_equal(header.data, line);
+	output_deinit(&header);
+}
+
+/* For a terminal of that width, or 0. */
+static void start_table(unsigned width, bool several, const char *line)
+{
+	expect_header(&(struct writer_layout){.width = width, .several = several}, line);
+}
+
+static void table_line(void **state)
+{
 	struct sample sample;
 
 	(void)state;
-	assert_int_equal(output_init(&header, -1), 0);
-	writer_table.start(&header, 80);
-	header.data[header.used] = '\0';
-	assert_string_equal(header.data, "TIME            CATEGORY EVENT       LOCAL           "
-					 "REMOTE          DETAILS\n");
-	output_deinit(&header);
+	start_table(80, false,
+		    "TIME         EVENT       LOCAL           REMOTE          PROCESS         "
+		    "DETAILS\n");
 	sample_init(&sample);
+	sample.conn.handshake_us = 1;
+	sample.connection.comm = (char *)"ssh";
 	expect(&writer_table, &sample.event,
-	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    "
-	       "handshake_us=41\n");
+	       "12:04:11.093 ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    ssh[5173]\n"
+	       "             handshake_us=1\n");
 	/* a column widens, and stays so */
 	sample.connection.laddr = (char *)"2001:db8::1";
-	expect(&writer_table, &sample.event,
-	       "12:04:11.093211 conn     ESTABLISHED [2001:db8::1]:45684 127.0.0.1:80    "
-	       "handshake_us=41\n");
-	sample.connection.laddr = NULL;
-	sample.connection.raddr = NULL;
 	sample.conn.has_handshake_us = false;
 	expect(&writer_table, &sample.event,
-	       "12:04:11.093211 conn     ESTABLISHED -                   -\n");
+	       "12:04:11.093 ESTABLISHED [2001:db8::1]:45684 127.0.0.1:80    ssh[5173]\n");
+	sample.connection.laddr = sample.connection.raddr = sample.connection.comm = NULL;
+	sample.connection.has_pid = false;
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093 ESTABLISHED -                   -               -\n");
+}
+
+/* What is too long for its row goes on below: cells and details, never a part of one. */
+static void table_wraps(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	start_table(80, false,
+		    "TIME         EVENT       LOCAL           REMOTE          PROCESS         "
+		    "DETAILS\n");
+	sample_init(&sample);
+	sample.connection.laddr = (char *)"2001:db8:1234:5678:9abc:def0:1234:5678";
+	sample.connection.raddr = (char *)"2001:db8:1234:5678:9abc:def0:1234:5678";
+	sample.conn.event = NETWATCH__CONN__STAGE__FAILED;
+	sample.conn.error = (char *)"no words of which a row could be made as long as this is";
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093 FAILED      [2001:db8:1234:5678:9abc:def0:1234:5678]:45684\n"
+	       "             [2001:db8:1234:5678:9abc:def0:1234:5678]:80 curl[5173]\n"
+	       "             state=ESTABLISHED\n"
+	       "             error=\"no words of which a row could be made as long as this is\"\n"
+	       "             handshake_us=41\n");
+}
+
+static void table_widths(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	sample.connection.cgroup = (char *)"/";
+	start_table(80, true,
+		    "TIME         CATEGORY EVENT       LOCAL           REMOTE          "
+		    "PROCESS         DETAILS\n");
+	expect_header(&(struct writer_layout){.width = 80, .snapshot = true},
+		      "EVENT       LOCAL           REMOTE          PROCESS         DETAILS\n");
+	start_table(120, false,
+		    "TIME            EVENT       LOCAL                 REMOTE                "
+		    "PROCESS         ROLE   DETAILS\n");
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 ESTABLISHED 127.0.0.1:45684       127.0.0.1:80          "
+	       "curl[5173]      CLIENT handshake_us=41\n");
+	start_table(200, false,
+		    "TIME            EVENT       LOCAL                 REMOTE                "
+		    "PROCESS         ROLE   UID   CGROUP DETAILS\n");
+	start_table(0, false,
+		    "TIME            CATEGORY EVENT       LOCAL                 "
+		    "REMOTE                PROCESS         ROLE   UID   CGROUP NETNS      ID       "
+		    "DETAILS\n");
+	expect(&writer_table, &sample.event,
+	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684       "
+	       "127.0.0.1:80          curl[5173]      CLIENT 1000  /      4026531840 4101     "
+	       "handshake_us=41\n");
 }
 
 static void table_hostile_name_moves_one_line_only(void **state)
 {
-	struct output header;
 	struct sample sample;
 
 	(void)state;
-	assert_int_equal(output_init(&header, -1), 0);
-	writer_table.start(&header, 100);
-	output_deinit(&header);
+	start_table(100, false,
+		    "TIME            EVENT       LOCAL           REMOTE          PROCESS         "
+		    "DETAILS\n");
 	sample_init(&sample);
 	sample.connection.comm = (char *)"\1\2\3\4\5\6\7\10\11";
 	expect(&writer_table, &sample.event,
-	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    5173    "
-	       "\\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09 handshake_us=41\n");
+	       "12:04:11.093211 ESTABLISHED 127.0.0.1:45684 127.0.0.1:80\n"
+	       "                \\x01\\x02\\x03\\x04\\x05\\x06\\x07\\x08\\x09[5173] "
+	       "handshake_us=41\n");
 	sample.connection.comm = (char *)"curl";
 	expect(&writer_table, &sample.event,
-	       "12:04:11.093211 conn     ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    5173    "
-	       "curl            handshake_us=41\n");
+	       "12:04:11.093211 ESTABLISHED 127.0.0.1:45684 127.0.0.1:80    "
+	       "curl[5173]               handshake_us=41\n");
 }
 
 static void compact_line(void **state)
@@ -198,7 +269,7 @@ static void compact_line(void **state)
 	struct sample sample;
 
 	(void)state;
-	writer_compact.start(NULL, 0);
+	writer_compact.start(NULL, NULL);
 	sample_init(&sample);
 	expect(&writer_compact, &sample.event,
 	       "12:04:11.093211 curl[5173] 127.0.0.1:45684 > 127.0.0.1:80 conn ESTABLISHED "
@@ -219,7 +290,7 @@ static void hostile_names(void **state)
 	struct sample sample;
 
 	(void)state;
-	writer_compact.start(NULL, 0);
+	writer_compact.start(NULL, NULL);
 	sample_init(&sample);
 	sample.event.time = NULL;
 	netwatch__connection__init(&sample.connection);
@@ -304,6 +375,44 @@ static void repeated_fields(void **state)
 	output_deinit(&output);
 }
 
+static void check_number(uint64_t number)
+{
+	char expected[32], text[OUTPUT_NUMBER_MAX + 1];
+
+	snprintf(expected, sizeof(expected), "%" PRIu64, number);
+	*output_put_unsigned(text, number) = '\0';
+	assert_string_equal(text, expected);
+	snprintf(expected, sizeof(expected), "%" PRId64, (int64_t)number);
+	*output_put_signed(text, (int64_t)number) = '\0';
+	assert_string_equal(text, expected);
+}
+
+static void numbers(void **state)
+{
+	uint64_t power = 1;
+
+	(void)state;
+	check_number(0);
+	for (unsigned i = 0; i < 20; i++, power *= 10) {
+		check_number(power - 1);
+		check_number(power);
+		check_number(power + 1);
+	}
+	for (unsigned i = 0; i < 64; i++) {
+		check_number(1ull << i);
+		check_number((1ull << i) - 1);
+		check_number(-(1ull << i));
+	}
+}
+
+static void check_names(const struct schema_field *field)
+{
+	const ProtobufCEnumDescriptor *descriptor = field->descriptor->descriptor;
+
+	for (unsigned i = 0; i < descriptor->n_values; i++)
+		assert_non_null(schema_name(field, (uint64_t)descriptor->values[i].value));
+}
+
 static void check_kinds(const struct schema *schema)
 {
 	for (unsigned i = 0; i < schema->field_count; i++) {
@@ -311,9 +420,42 @@ static void check_kinds(const struct schema *schema)
 
 		assert_int_not_equal(field->kind, SCHEMA_UNSUPPORTED);
 		assert_true(field->descriptor->id <= SCHEMA_NUMBER_MAX);
+		if (field->kind == SCHEMA_ENUM)
+			check_names(field);
 		if (field->kind == SCHEMA_MESSAGE)
 			check_kinds(field->message);
 	}
+}
+
+static bool is_ssh(const char *variable, const Netwatch__Event *message)
+{
+	uint8_t data[512];
+	struct event event;
+	struct ssh ssh;
+
+	ssh_init(&ssh, variable);
+	assert_int_equal(event_read(&event, data, netwatch__event__pack(message, data)), 0);
+	return ssh_is(&ssh, &event);
+}
+
+static void ssh_of_this_terminal(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	sample.connection.laddr = (char *)"fe80::1";
+	sample.connection.raddr = (char *)"fe80::2";
+	assert_true(is_ssh("fe80::2%eth0 80 fe80::1%eth0 45684", &sample.event));
+	assert_true(is_ssh("fe80::2 80 fe80::1 45684", &sample.event));
+	assert_false(is_ssh("fe80::1 45684 fe80::2 80", &sample.event));
+	assert_false(is_ssh("fe80::2 81 fe80::1 45684", &sample.event));
+	assert_false(is_ssh("fe80::3 80 fe80::1 45684", &sample.event));
+	assert_false(is_ssh("fe80::2 80 fe80::1", &sample.event));
+	assert_false(is_ssh("", &sample.event));
+	assert_false(is_ssh(NULL, &sample.event));
+	sample.event.connection = NULL;
+	assert_false(is_ssh("fe80::2 80 fe80::1 45684", &sample.event));
 }
 
 /* Whoever adds a field to the .proto hears of it here when the client could not print it. */
@@ -341,12 +483,16 @@ int main(void)
 		cmocka_unit_test(json_absent_and_extreme),
 		cmocka_unit_test(json_lost),
 		cmocka_unit_test(table_line),
+		cmocka_unit_test(table_wraps),
+		cmocka_unit_test(table_widths),
 		cmocka_unit_test(table_hostile_name_moves_one_line_only),
 		cmocka_unit_test(compact_line),
 		cmocka_unit_test(hostile_names),
 		cmocka_unit_test(unknown_fields_are_skipped),
 		cmocka_unit_test(malformed),
 		cmocka_unit_test(repeated_fields),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(ssh_of_this_terminal),
 		cmocka_unit_test(every_field_can_be_printed),
 	};
 
