@@ -94,8 +94,8 @@ struct nw_conn_end_record {
 struct nw_row {
 	struct nw_connection connection;
 	__u64 ancestors[NW_ANCESTORS]; /* cgroup and those above it; 0 beyond the root */
-	__u64 told_ns; /* when its first event was told, or began to wait; 0: before we looked */
-	looked * / __u32 parked; /* an event of it waits: OPEN or ESTABLISHED comes soon */
+	__u64 told_ns; /* its first event was told, or began to wait; 0: before we looked */
+	__u32 parked;  /* an event of it waits: OPEN or ESTABLISHED comes soon */
 	__u32 reserved;
 };
 

@@ -169,10 +169,13 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 {
 	__u32 parked = READ(w->parked);
 
-	if (!parked || __sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
+	if (!parked)
+		return;
+	/* Before it is seen as told: a walk asks when. */
+	WRITE(w->told_ns, bpf_ktime_get_ns());
+	if (__sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
 		return;
 	__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
-	w->told_ns = bpf_ktime_get_ns();
 	if (PARKED_STAGE(parked) == NW_CONN_OPEN)
 		emit_conn(tp, w, w->born_ns,
 			  NW_CONN_OPEN << 8 |
@@ -340,8 +343,6 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	struct cgroup_subsys_state *parent;
 
-	if (sk->__sk_common.skc_state == TCP_CLOSE)
-		return 0;
 	nw_fill_connection(&row.connection, tp, w, sk->sk_uid.val, sk->__sk_common.skc_state);
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
 		row.ancestors[i] = nw_cgroup_id(cgroup);
@@ -370,7 +371,8 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	if (!socket || !socket->sk)
 		return 0;
 	tp = nw_tcp_sock(socket->sk);
-	if (!tp)
+	/* Looked at first: what connects or listens from now on tells so itself. */
+	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	if (shared.attached)
 		w = storage_if_possible(tp, &uncached);
@@ -396,7 +398,7 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !ctx->value)
 		return 0;
 	tp = nw_tcp_sock(sk);
-	if (!tp)
+	if (!tp || sk->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	w = nw_storage(tp, 0);
 	if (!w)
