@@ -110,11 +110,11 @@ static const char *add_prefix(struct filter *filter, size_t target, bool negate,
 static const char *add_number(struct filter *filter, size_t target, bool negate, uint64_t number)
 {
 	Netwatch__NumberSet *set = set_at(filter, target, &netwatch__number_set__descriptor);
-	uint32_t *slot = APPEND(set, negate);
+	uint64_t *slot = APPEND(set, negate);
 
 	if (!slot)
 		return no_memory;
-	*slot = (uint32_t)number;
+	*slot = number;
 	return NULL;
 }
 
@@ -193,18 +193,13 @@ static const char *add_namespace(struct filter *filter, size_t target, bool nega
 
 static const char *add_cgroup(struct filter *filter, size_t target, bool negate, const char *text)
 {
-	Netwatch__IdSet *set = set_at(filter, target, &netwatch__id_set__descriptor);
-	uint64_t *slot, id;
+	uint64_t id;
 	int err = cgroup_id(text, &id);
 
 	if (err)
 		return err == -ENOTDIR ? "not a directory of the cgroup2 file system"
 				       : strerror(-err);
-	slot = APPEND(set, negate);
-	if (!slot)
-		return no_memory;
-	*slot = id;
-	return NULL;
+	return add_number(filter, target, negate, id);
 }
 
 static const char *choose(struct filter_choice *choice, bool negate, unsigned value)

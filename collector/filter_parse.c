@@ -207,25 +207,6 @@ static int parse_numbers(struct filter *filter, enum nw_dimension dimension,
 	return 0;
 }
 
-static int parse_ids(struct filter *filter, enum nw_dimension dimension, const Netwatch__IdSet *set,
-		     struct filter_error *error)
-{
-	struct filter_values *out = &filter->values[dimension];
-	int err;
-
-	if (!set)
-		return 0;
-	err = begin_values(out, dimension, &set->base, set->n_any, set->n_none, error);
-	if (err)
-		return err;
-	for (size_t i = 0; i < set->n_any; i++)
-		set_number(out, i, set->any[i]);
-	for (size_t i = 0; i < set->n_none; i++)
-		set_number(out, set->n_any + i, set->none[i]);
-	sort_values(out);
-	return 0;
-}
-
 static int set_name(struct filter_values *out, size_t i, const char *name,
 		    struct filter_error *error)
 {
@@ -309,6 +290,6 @@ int filter_parse(struct filter *filter, const Netwatch__Filter *message, struct 
 	if (!err)
 		err = parse_names(filter, message->comm, error);
 	if (!err)
-		err = parse_ids(filter, NW_CGROUP, message->cgroup, error);
+		err = parse_numbers(filter, NW_CGROUP, message->cgroup, error);
 	return err;
 }

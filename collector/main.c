@@ -9,6 +9,7 @@
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
  *   slots.c      filters in use and their readers        grace.c      until no older program runs
+ *   slots_place.c, slots_begin.c  which slot a reader gets, and how it begins
  *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
  *   categories.c, category/   what is particular to one category
  *
@@ -16,6 +17,7 @@
  *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
+ *   subscription.c  a client as a reader of a slot
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
  */

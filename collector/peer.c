@@ -18,53 +18,28 @@
 #include "requests.h"
 #include "server.h"
 #include "slots.h"
+#include "subscription.h"
 
-#define DEADLINE_S 5  /* for hello, for a frame: absolute */
-#define SLOW_S	   60 /* a full queue, or the last frames, without a byte read: closed */
-#define READ_SIZE  8192
-#define REFERENCE_SIZE                                                             \
-	(BLOCK_SIZE / 4) /* smaller blocks are copied: a reference keeps all of it \
-			  */
+#define READ_SIZE 8192
 
-static void set_timer(struct event *timer, time_t seconds)
+void peer_set_timer(struct event *timer, time_t seconds)
 {
 	struct timeval tv = {.tv_sec = seconds};
 
 	evtimer_add(timer, &tv);
 }
 
-/* Callers up the stack still use the peer: it is freed from the loop. */
-static void break_off(struct peer *peer)
+void peer_break_off(struct peer *peer)
 {
 	peer->broken = true;
 	event_del(peer->readable);
 	event_del(peer->writable);
-	set_timer(peer->deadline, 0);
+	peer_set_timer(peer->deadline, 0);
 }
 
 /* ------------------------------------------------------------------ output */
 
-static void send_lost(struct peer *peer, Netwatch__Lost__Cause cause)
-{
-	struct peer_gap *gap = &peer->gap[cause];
-	struct event_frame frame;
-
-	if (!gap->count)
-		return;
-	event_lost(&frame, cause, gap->count, gap->first_ns, gap->last_ns);
-	memset(gap, 0, sizeof(*gap));
-	evbuffer_add(peer->out, frame.data, frame.size);
-}
-
-static void close_gap(struct peer *peer)
-{
-	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
-	send_lost(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE);
-	peer->gapped = false;
-	evtimer_del(peer->slow);
-}
-
-static void flush(struct peer *peer)
+void peer_flush(struct peer *peer)
 {
 	size_t before = evbuffer_get_length(peer->out), left;
 
@@ -74,31 +49,31 @@ static void flush(struct peer *peer)
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN) {
-			break_off(peer);
+			peer_break_off(peer);
 			return;
 		}
 		break;
 	}
 	left = evbuffer_get_length(peer->out);
 	if (peer->gapped && left < before)
-		set_timer(peer->slow, SLOW_S);
+		peer_set_timer(peer->slow, PEER_SLOW_S);
 	if (peer->state == PEER_ENDING && left && left < before)
-		set_timer(peer->deadline, SLOW_S);
+		peer_set_timer(peer->deadline, PEER_SLOW_S);
 	if (peer->gapped && left <= peer->server->queue_max / 2) {
-		close_gap(peer);
+		subscription_close_gap(peer);
 		left = evbuffer_get_length(peer->out);
 	}
 	if (left)
 		event_add(peer->writable, NULL);
 	else if (peer->state == PEER_ENDING)
-		break_off(peer);
+		peer_break_off(peer);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	flush(arg);
+	peer_flush(arg);
 }
 
 void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size)
@@ -106,9 +81,9 @@ void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size)
 	if (peer->broken || peer->state == PEER_ENDING)
 		return;
 	if (evbuffer_add(peer->out, data, size))
-		break_off(peer);
+		peer_break_off(peer);
 	else if (evbuffer_get_length(peer->out) >= BLOCK_SIZE)
-		flush(peer);
+		peer_flush(peer);
 }
 
 int peer_send(struct peer *peer, const Netwatch__Reply *reply)
@@ -118,11 +93,11 @@ int peer_send(struct peer *peer, const Netwatch__Reply *reply)
 	int err = frame_pack(&reply->base, &data, &size);
 
 	if (err) {
-		break_off(peer);
+		peer_break_off(peer);
 		return err;
 	}
 	peer_send_frame(peer, data, size);
-	flush(peer);
+	peer_flush(peer);
 	free(data);
 	return 0;
 }
@@ -134,8 +109,8 @@ void peer_end(struct peer *peer)
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
 	walks_cancel(peer->server->walks, &peer->walk);
-	set_timer(peer->deadline, SLOW_S);
-	flush(peer);
+	peer_set_timer(peer->deadline, PEER_SLOW_S);
+	peer_flush(peer);
 }
 
 void peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *format, ...)
@@ -164,7 +139,7 @@ void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__T
 	Netwatch__Bye bye = NETWATCH__BYE__INIT;
 	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
 
-	close_gap(peer);
+	subscription_close_gap(peer);
 	bye.has_reason = 1;
 	bye.reason = reason;
 	bye.totals = (Netwatch__Totals *)(uintptr_t)totals;
@@ -172,189 +147,6 @@ void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__T
 	reply.bye = &bye;
 	peer_send(peer, &reply);
 	peer_end(peer);
-}
-
-/* ------------------------------------------------------------ subscription */
-
-static struct peer *peer_of(struct reader *reader)
-{
-	return (struct peer *)(void *)((char *)reader - offsetof(struct peer, reader));
-}
-
-void peer_totals(const struct peer *peer, Netwatch__Totals *totals)
-{
-	const struct reader *reader = &peer->reader;
-	uint64_t end = reader->end_ns ? reader->end_ns : event_monotonic();
-
-	netwatch__totals__init(totals);
-	totals->has_matched = totals->has_delivered = totals->has_filtered = 1;
-	totals->has_lost_kernel = totals->has_lost_queue = totals->has_duration_us = 1;
-	totals->matched = slots_matched(reader);
-	totals->delivered = reader->delivered;
-	totals->lost_kernel = reader->lost_kernel;
-	totals->lost_queue = reader->lost_queue;
-	totals->duration_us = peer->live ? (end - reader->start_ns) / 1000 : 0;
-}
-
-bool peer_rows_done(struct peer *peer)
-{
-	if (!peer->too_many_rows)
-		return true;
-	peer_refuse(peer, NETWATCH__ERROR__CODE__LIMIT,
-		    "more connections than %d times --queue can hold: narrow the filter",
-		    PEER_ROWS_QUEUES);
-	return false;
-}
-
-static void on_row(struct reader *reader, const struct nw_row *row)
-{
-	requests_send_row(peer_of(reader), row);
-}
-
-static void on_live(struct reader *reader)
-{
-	struct peer *peer = peer_of(reader);
-	Netwatch__Subscribed subscribed = NETWATCH__SUBSCRIBED__INIT;
-	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
-
-	if (!peer_rows_done(peer))
-		return;
-	peer->live = true;
-	reply.reply_case = NETWATCH__REPLY__REPLY_SUBSCRIBED;
-	reply.subscribed = &subscribed;
-	peer_send(peer, &reply);
-	server_count_rates(peer->server);
-}
-
-static void on_refused(struct reader *reader, const struct filter_error *why)
-{
-	peer_refuse(peer_of(reader), why->code, "%s", why->message);
-}
-
-static void widen(struct peer *peer, Netwatch__Lost__Cause cause, uint64_t count, uint64_t first_ns,
-		  uint64_t last_ns)
-{
-	struct peer_gap *gap = &peer->gap[cause];
-
-	if (!gap->count)
-		gap->first_ns = first_ns;
-	gap->count += count;
-	gap->last_ns = last_ns;
-}
-
-static void on_no_room(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
-{
-	struct peer *peer = peer_of(reader);
-
-	reader->lost_queue += count;
-	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, count, first_ns, last_ns);
-	if (peer->gapped || peer->broken)
-		return;
-	peer->gapped = true;
-	set_timer(peer->slow, SLOW_S);
-	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
-}
-
-static void release_block(const void *data, size_t size, void *block)
-{
-	(void)data;
-	(void)size;
-	block_unref(block);
-}
-
-static void queue_block(struct peer *peer, struct block *block, size_t offset)
-{
-	const uint8_t *data = block->data + offset;
-	size_t size = block->used - offset;
-	int err;
-
-	if (size < REFERENCE_SIZE) {
-		err = evbuffer_add(peer->out, data, size);
-	} else {
-		block->references++;
-		err = evbuffer_add_reference(peer->out, data, size, release_block, block);
-		if (err)
-			block_unref(block);
-	}
-	if (err)
-		break_off(peer);
-	else
-		event_add(peer->writable, NULL);
-}
-
-static void on_block(struct reader *reader, struct block *block)
-{
-	struct peer *peer = peer_of(reader);
-	size_t waiting = evbuffer_get_length(peer->out);
-	ssize_t sent = 0;
-
-	if (peer->gapped || waiting + block->used > peer->server->queue_max) {
-		on_no_room(reader, block->events, block->first_ns, block->last_ns);
-		return;
-	}
-	reader->delivered += block->events;
-	if (peer->broken)
-		return;
-	if (!waiting)
-		sent = send(peer->fd, block->data, block->used, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-		break_off(peer);
-		return;
-	}
-	if (sent < (ssize_t)block->used)
-		queue_block(peer, block, sent > 0 ? (size_t)sent : 0);
-}
-
-static void on_lost(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
-{
-	struct peer *peer = peer_of(reader);
-
-	widen(peer, NETWATCH__LOST__CAUSE__KERNEL_RING, count, first_ns, last_ns);
-	if (peer->gapped || peer->broken)
-		return;
-	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
-	flush(peer);
-}
-
-static void on_left(struct reader *reader)
-{
-	struct peer *peer = peer_of(reader);
-	Netwatch__Totals totals;
-
-	peer_totals(peer, &totals);
-	peer_bye(peer, peer->reason, peer->live ? &totals : NULL);
-}
-
-const struct reader_ops peer_reader_ops = {
-	.row = on_row,
-	.live = on_live,
-	.refused = on_refused,
-	.block = on_block,
-	.no_room = on_no_room,
-	.lost = on_lost,
-	.left = on_left,
-};
-
-static void on_slow(evutil_socket_t fd, short what, void *arg)
-{
-	struct peer *peer = arg;
-	Netwatch__Totals totals;
-
-	(void)fd;
-	(void)what;
-	log_info("uid %u, pid %d: has not read for %d s; closing", peer->uid, peer->pid, SLOW_S);
-	peer_totals(peer, &totals);
-	peer_bye(peer, NETWATCH__BYE__REASON__SLOW_READER, &totals);
-	set_timer(peer->deadline, DEADLINE_S);
-}
-
-bool peer_count_rate(struct peer *peer)
-{
-	if (!peer->live || peer->state != PEER_SUBSCRIBED)
-		return false;
-	peer->rate = peer->reader.delivered - peer->rate_base;
-	peer->rate_base = peer->reader.delivered;
-	return true;
 }
 
 /* ------------------------------------------------------------------- input */
@@ -379,7 +171,7 @@ static void handle_frames(struct peer *peer)
 			peer->incomplete = false;
 		} else {
 			if (have && !peer->incomplete && peer->state != PEER_NEW)
-				set_timer(peer->deadline, DEADLINE_S);
+				peer_set_timer(peer->deadline, PEER_DEADLINE_S);
 			peer->incomplete = have > 0;
 			break;
 		}
@@ -404,7 +196,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	else if (!n && (peer->state == PEER_LISTING || peer->state == PEER_ENDING))
 		event_del(peer->readable); /* it may still read what it asked for */
 	else
-		break_off(peer);
+		peer_break_off(peer);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -415,7 +207,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (!peer->broken && peer->state != PEER_ENDING) {
 		peer_refuse(peer, NETWATCH__ERROR__CODE__FRAME, "no %s within %d s",
-			    peer->state == PEER_NEW ? "hello" : "complete message", DEADLINE_S);
+			    peer->state == PEER_NEW ? "hello" : "complete message",
+			    PEER_DEADLINE_S);
 		return;
 	}
 	peer_free(peer);
@@ -458,21 +251,21 @@ int peer_new(struct server *server, int fd, const struct scope_peer *who)
 	peer->uid = who->uid;
 	peer->pid = who->pid;
 	peer->scope = scope_of(&server->policy, who);
-	peer->reader.ops = &peer_reader_ops;
+	peer->reader.ops = &subscription_ops;
 	peer->reader.uid = who->uid;
 	peer->in = evbuffer_new();
 	peer->out = evbuffer_new();
 	peer->readable = event_new(server->base, fd, EV_READ | EV_PERSIST, on_readable, peer);
 	peer->writable = event_new(server->base, fd, EV_WRITE, on_writable, peer);
 	peer->deadline = evtimer_new(server->base, on_deadline, peer);
-	peer->slow = evtimer_new(server->base, on_slow, peer);
+	peer->slow = evtimer_new(server->base, subscription_on_slow, peer);
 	if (!peer->in || !peer->out || !peer->readable || !peer->writable || !peer->deadline ||
 	    !peer->slow || event_add(peer->readable, NULL)) {
 		peer_free(peer);
 		return -ENOMEM;
 	}
 	peer->fd = fd;
-	set_timer(peer->deadline, DEADLINE_S);
+	peer_set_timer(peer->deadline, PEER_DEADLINE_S);
 	return 0;
 }
 

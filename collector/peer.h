@@ -7,11 +7,14 @@
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "netwatch.pb-c.h"
 #include "stream.h"
 #include "walk.h"
 
+#define PEER_DEADLINE_S	 5  /* for hello, for a frame: absolute */
+#define PEER_SLOW_S	 60 /* a full queue, or the last frames, without a byte read: closed */
 #define PEER_ROWS_QUEUES 16 /* rows of a walk may fill so many times the queue; more: LIMIT */
 
 struct event;
@@ -72,20 +75,19 @@ void peer_free(struct peer *peer);
 /* Ends what it asked for, with Bye and the reason SHUTDOWN. */
 void peer_shut_down(struct peer *peer);
 
-/* Once a second. False: it is not subscribed. */
-bool peer_count_rate(struct peer *peer);
-
-/* For requests.c. peer_send sends at once, 0 or -errno; frames are gathered until then. */
+/*
+ * For requests.c and subscription.c. peer_send sends at once, 0 or -errno; frames are
+ * gathered until then, or until peer_flush.
+ */
 int peer_send(struct peer *peer, const Netwatch__Reply *reply);
 void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size);
+void peer_flush(struct peer *peer);
+/* Nothing can be sent any more. It is freed from the loop: callers may go on using it. */
+void peer_break_off(struct peer *peer);
+void peer_set_timer(struct event *timer, time_t seconds);
 /* The last frame is queued: close when it is out. */
 void peer_end(struct peer *peer);
 __attribute__((format(printf, 3, 4))) void
 peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *format, ...);
 void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__Totals *totals);
-void peer_totals(const struct peer *peer, Netwatch__Totals *totals);
-/* Rows of a walk are over: true, or false when they were too many and it was refused. */
-bool peer_rows_done(struct peer *peer);
-extern const struct reader_ops peer_reader_ops;
-
 #endif

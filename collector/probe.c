@@ -15,7 +15,6 @@
 #include "log.h"
 #include "probe.h"
 #include "socket.skel.h"
-#include "walk.h"
 
 #define PROGRAMS_MAX 32 /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
@@ -271,8 +270,6 @@ int probe_attach(struct probe *probe)
 
 void probe_detach(struct probe *probe)
 {
-	int err;
-
 	if (!probe_attached(probe))
 		return;
 	for (size_t i = 0; i < probe->n_programs; i++) {
@@ -280,9 +277,6 @@ void probe_detach(struct probe *probe)
 		probe->programs[i].link = NULL;
 	}
 	probe->shared->attached = 0;
-	err = walk_forget(probe);
-	if (err)
-		log_error("forgetting sockets: %s", strerror(-err));
 }
 
 size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,

@@ -14,6 +14,7 @@
 #include "requests.h"
 #include "server.h"
 #include "slots.h"
+#include "subscription.h"
 #include "status.h"
 #include "version.h"
 #include "walk.h"
@@ -171,7 +172,7 @@ static void list_done(struct walk_request *request, int err)
 	if (err)
 		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
 			    "this kernel refused a walk over sockets: %s", strerror(-err));
-	else if (peer_rows_done(peer))
+	else if (subscription_rows_done(peer))
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
 

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "peer.h"
 #include "server.h"
+#include "subscription.h"
 
 #define PAUSE_S	   1  /* after accept found no descriptor or memory */
 #define COMPLAIN_S 60 /* between two messages about that */
@@ -143,7 +144,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	TAILQ_FOREACH (peer, &server->peers, link)
-		subscribed |= peer_count_rate(peer);
+		subscribed |= subscription_count_rate(peer);
 	if (subscribed)
 		server_count_rates(server);
 }

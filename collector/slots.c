@@ -12,61 +12,11 @@
 #include "log.h"
 #include "probe.h"
 #include "slots.h"
+#include "slots_table.h"
 #include "tables.h"
 #include "walk.h"
 
-#define PARKED_USEC	250000 /* how often parked events are looked for */
-#define READERS_AT_ONCE 64     /* that share a walk; more wait for the next */
-
-enum slot_state {
-	SLOT_FREE,
-	SLOT_WAITING, /* for its tables */
-	SLOT_LIVE,
-	SLOT_CLOSING, /* its bit is cleared, but records may still carry it */
-};
-
-enum reader_state {
-	READER_NONE,
-	READER_QUEUED,	/* in slots.queue, for a slot that is closing */
-	READER_WAITING, /* in slot.waiting, for the tables */
-	READER_JOINING, /* in slot.waiting, for its mark */
-	READER_READING, /* in stream.readers */
-	READER_LEAVING, /* in stream.readers or slot.waiting, for its mark */
-};
-
-struct slot {
-	struct slots *slots;
-	enum slot_state state;
-	struct filter *filter;
-	struct stream stream;
-	struct reader_list waiting;
-	unsigned active; /* readers that have not asked to leave */
-	uint32_t uid;	 /* who asked for it first */
-	uint64_t ticket; /* CLOSING: grace period after its bit was cleared */
-};
-
-struct slots {
-	struct slot slot[NW_SLOTS];
-	struct probe *probe;
-	struct nw_shared *shared;
-	struct tables *tables;
-	struct grace *grace;
-	struct dispatch *dispatch;
-	struct event *pump; /* something waits to begin */
-	struct event *parked;
-	struct reader_list queue;
-	struct walks *walks;
-	struct walk_request walk; /* for those who begin */
-	struct walk_request look; /* for parked events */
-	struct reader *beginning[READERS_AT_ONCE];
-	size_t n_beginning;
-	uint64_t flip_ticket; /* grace period after the last publication */
-};
-
-static unsigned number(const struct slot *slot)
-{
-	return (unsigned)(slot - slot->slots->slot);
-}
+#define PARKED_USEC 250000 /* how often parked events are looked for */
 
 /* -------------------------------------------------------- life of a slot */
 
@@ -74,10 +24,11 @@ static void free_slot(void *arg)
 {
 	struct slot *slot = arg;
 	struct slots *slots = slot->slots;
+	int err;
 
 	free(slot->filter);
 	slot->filter = NULL;
-	dispatch_close(slots->dispatch, number(slot));
+	dispatch_close(slots->dispatch, slots_index(slot));
 	stream_deinit(&slot->stream);
 	slot->state = SLOT_FREE;
 	event_active(slots->pump, EV_TIMEOUT, 0);
@@ -88,17 +39,9 @@ static void free_slot(void *arg)
 	dispatch_stop(slots->dispatch);
 	evtimer_del(slots->parked);
 	probe_detach(slots->probe);
-}
-
-static void joined(void *arg)
-{
-	struct reader *reader = arg;
-
-	TAILQ_REMOVE(&reader->slot->waiting, reader, link);
-	stream_join(&reader->slot->stream, reader);
-	reader->joined = true;
-	if (reader->state == READER_JOINING)
-		reader->state = READER_READING;
+	err = walk_forget(slots->probe);
+	if (err)
+		log_error("forgetting sockets: %s", strerror(-err));
 }
 
 static void left(void *arg)
@@ -114,7 +57,7 @@ static void left(void *arg)
 
 static void set_bit(struct slots *slots, const struct slot *slot, bool on)
 {
-	uint64_t bit = 1ULL << number(slot);
+	uint64_t bit = 1ULL << slots_index(slot);
 
 	for (unsigned i = 0; i < NW_WANTS; i++) {
 		if (!(slot->filter->wants & 1ULL << i))
@@ -145,203 +88,6 @@ static void refuse_waiting(struct slots *slots, int err)
 			reader->ops->refused(reader, &why);
 		}
 		free_slot(slot);
-	}
-}
-
-static struct slot *find_slot(struct slots *slots, const struct filter *filter)
-{
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *slot = &slots->slot[i];
-
-		if ((slot->state == SLOT_WAITING || slot->state == SLOT_LIVE) &&
-		    !memcmp(slot->filter, filter, sizeof(*filter)))
-			return slot;
-	}
-	return NULL;
-}
-
-/* -EAGAIN: one is about to be free. -EINVAL with *why: a limit. */
-static int new_slot(struct slots *slots, const struct filter *filter, uint32_t uid,
-		    struct slot **out, struct filter_error *why)
-{
-	struct slot *slot = NULL;
-	unsigned own = 0, taken = 0;
-	bool closing = false;
-
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *s = &slots->slot[i];
-
-		own += (s->state == SLOT_WAITING || s->state == SLOT_LIVE) && s->uid == uid;
-		taken += s->state == SLOT_WAITING || s->state == SLOT_LIVE;
-		closing |= s->state == SLOT_CLOSING;
-		if (s->state == SLOT_FREE && !slot)
-			slot = s;
-	}
-	why->code = NETWATCH__ERROR__CODE__LIMIT;
-	if (uid && own >= SLOTS_PER_UID) {
-		snprintf(why->message, sizeof(why->message),
-			 "uid %u has %d distinct filters at once already", uid, SLOTS_PER_UID);
-		return -EINVAL;
-	}
-	if (uid && taken >= NW_SLOTS - SLOTS_ROOT)
-		slot = NULL;
-	else if (!slot && closing)
-		return -EAGAIN;
-	if (slot)
-		slot->filter = malloc(sizeof(*slot->filter));
-	if (!slot || !slot->filter) {
-		snprintf(why->message, sizeof(why->message), "all %d filters are in use", NW_SLOTS);
-		return -EINVAL;
-	}
-	memcpy(slot->filter, filter, sizeof(*filter));
-	slot->state = SLOT_WAITING;
-	slot->uid = uid;
-	slot->active = 0;
-	stream_init(&slot->stream);
-	TAILQ_INIT(&slot->waiting);
-	*out = slot;
-	return 0;
-}
-
-static int place(struct slots *slots, struct reader *reader, const struct filter *filter,
-		 struct filter_error *why)
-{
-	struct slot *slot = find_slot(slots, filter);
-	int err = slot ? 0 : new_slot(slots, filter, reader->uid, &slot, why);
-
-	if (err)
-		return err;
-	reader->slot = slot;
-	reader->state = READER_WAITING;
-	slot->active++;
-	TAILQ_INSERT_TAIL(&slot->waiting, reader, link);
-	event_active(slots->pump, EV_TIMEOUT, 0);
-	return 0;
-}
-
-static void unqueue(struct slots *slots, struct reader *reader)
-{
-	TAILQ_REMOVE(&slots->queue, reader, link);
-	free(reader->queued);
-	reader->queued = NULL;
-	reader->state = READER_NONE;
-}
-
-static void place_queued(struct slots *slots)
-{
-	struct reader *reader;
-
-	while ((reader = TAILQ_FIRST(&slots->queue))) {
-		struct filter *filter = reader->queued;
-		struct filter_error why;
-		int err;
-
-		/* place() links the reader elsewhere. */
-		TAILQ_REMOVE(&slots->queue, reader, link);
-		err = place(slots, reader, filter, &why);
-		if (err == -EAGAIN) {
-			TAILQ_INSERT_HEAD(&slots->queue, reader, link);
-			return;
-		}
-		reader->queued = NULL;
-		free(filter);
-		if (err) {
-			reader->state = READER_NONE;
-			reader->ops->refused(reader, &why);
-		}
-	}
-}
-
-/* Readers that wait in live slots: their bits are set and their tables in use. */
-static void begin_readers(struct slots *slots)
-{
-	slots->n_beginning = 0;
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		struct slot *slot = &slots->slot[i];
-		struct reader *reader;
-
-		if (slot->state != SLOT_LIVE)
-			continue;
-		TAILQ_FOREACH (reader, &slot->waiting, link) {
-			if (reader->state != READER_WAITING ||
-			    slots->n_beginning == READERS_AT_ONCE)
-				continue;
-			dispatch_mark(slots->dispatch, joined, reader);
-			reader->state = READER_JOINING;
-			reader->start_ns = event_monotonic();
-			slots->beginning[slots->n_beginning++] = reader;
-		}
-	}
-}
-
-static void tell_live(struct slots *slots)
-{
-	for (size_t i = 0; i < slots->n_beginning; i++)
-		slots->beginning[i]->ops->live(slots->beginning[i]);
-	if (slots->n_beginning == READERS_AT_ONCE)
-		event_active(slots->pump, EV_TIMEOUT, 0);
-}
-
-static struct slots *slots_of(struct walk_request *request)
-{
-	return (struct slots *)(void *)((char *)request - offsetof(struct slots, walk));
-}
-
-static void on_walk(struct walk_request *request)
-{
-	begin_readers(slots_of(request));
-}
-
-static void on_row(struct walk_request *request, const struct nw_row *row)
-{
-	const struct slots *slots = slots_of(request);
-	const struct slot *judged = NULL;
-	bool accepted = false;
-
-	for (size_t i = 0; i < slots->n_beginning; i++) {
-		struct reader *reader = slots->beginning[i];
-
-		/* Whose beginning was told since, or waits to be told, comes as an event. */
-		if (!reader->existing || row->parked || row->told_ns >= reader->start_ns)
-			continue;
-		if (reader->slot != judged) {
-			judged = reader->slot;
-			accepted = filter_accepts(judged->filter, row);
-		}
-		if (accepted)
-			reader->ops->row(reader, row);
-	}
-}
-
-static void on_walked(struct walk_request *request, int err)
-{
-	(void)err; /* was logged; events come all the same */
-	tell_live(slots_of(request));
-}
-
-/*
- * A new filter needs a walk, which finds the owners of the sockets that it is about, and
- * so does who wants rows.
- */
-static void begin_waiting(struct slots *slots, bool published)
-{
-	bool walk = published, any = false;
-
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		const struct reader *reader;
-
-		if (slots->slot[i].state != SLOT_LIVE)
-			continue;
-		TAILQ_FOREACH (reader, &slots->slot[i].waiting, link) {
-			any |= reader->state == READER_WAITING;
-			walk |= reader->existing;
-		}
-	}
-	if (any && walk) {
-		walks_ask(slots->walks, &slots->walk);
-	} else if (any && !slots->walk.state) {
-		begin_readers(slots);
-		tell_live(slots);
 	}
 }
 
@@ -399,7 +145,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	place_queued(slots);
+	slots_place_queued(slots);
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		waiting |= slots->slot[i].state == SLOT_WAITING;
 	if (waiting && grace_passed(slots->grace, slots->flip_ticket)) {
@@ -409,7 +155,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 		if (err)
 			refuse_waiting(slots, err);
 	}
-	begin_waiting(slots, !err);
+	slots_begin(slots, !err);
 }
 
 static void close_slot(struct slots *slots, struct slot *slot)
@@ -473,18 +219,14 @@ int slots_join(struct slots *slots, struct reader *reader, const struct filter *
 
 	reader->joined = false;
 	reader->end_ns = 0;
-	err = place(slots, reader, filter, why);
+	err = slots_place(slots, reader, filter, why);
 	if (err != -EAGAIN)
 		return err;
-	reader->queued = malloc(sizeof(*filter));
-	if (!reader->queued) {
-		snprintf(why->message, sizeof(why->message), "no memory for a filter");
-		return -EINVAL;
-	}
-	memcpy(reader->queued, filter, sizeof(*filter));
-	reader->state = READER_QUEUED;
-	TAILQ_INSERT_TAIL(&slots->queue, reader, link);
-	return 0;
+	if (!slots_queue(slots, reader, filter))
+		return 0;
+	why->code = NETWATCH__ERROR__CODE__BUSY;
+	snprintf(why->message, sizeof(why->message), "no memory for a filter");
+	return -EINVAL;
 }
 
 void slots_leave(struct slots *slots, struct reader *reader)
@@ -494,7 +236,7 @@ void slots_leave(struct slots *slots, struct reader *reader)
 	if (reader->state == READER_NONE || reader->state == READER_LEAVING)
 		return;
 	if (reader->state == READER_QUEUED) {
-		unqueue(slots, reader);
+		slots_unqueue(slots, reader);
 		reader->ops->left(reader);
 		return;
 	}
@@ -516,7 +258,7 @@ void slots_abandon(struct slots *slots, struct reader *reader)
 	struct slot *slot = reader->slot;
 
 	if (reader->state == READER_QUEUED)
-		unqueue(slots, reader);
+		slots_unqueue(slots, reader);
 	if (reader->state == READER_NONE)
 		return;
 	dispatch_forget(slots->dispatch, reader);
@@ -534,7 +276,7 @@ const struct filter *slots_filter(const struct reader *reader)
 
 unsigned slots_number(const struct reader *reader)
 {
-	return number(reader->slot);
+	return slots_index(reader->slot);
 }
 
 uint64_t slots_matched(const struct reader *reader)
@@ -554,7 +296,7 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct wal
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		slots->slot[i].slots = slots;
 	TAILQ_INIT(&slots->queue);
-	slots->walk = (struct walk_request){.begin = on_walk, .row = on_row, .done = on_walked};
+	slots_begin_init(slots);
 	slots->walks = walks;
 	slots->probe = probe;
 	slots->shared = probe_shared(probe);

@@ -11,6 +11,7 @@
 #include "probe.h"
 #include "server.h"
 #include "slots.h"
+#include "subscription.h"
 #include "status.h"
 #include "version.h"
 
@@ -67,7 +68,7 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	Netwatch__SubscriptionStatus *m = &row->message;
 
 	netwatch__subscription_status__init(m);
-	peer_totals(peer, &row->totals);
+	subscription_totals(peer, &row->totals);
 	m->has_uid = m->has_pid = m->has_events_per_s = m->has_queue_bytes = m->has_slot = 1;
 	m->uid = peer->uid;
 	m->pid = (uint32_t)peer->pid;

@@ -104,15 +104,9 @@ static inline Netwatch__Prefix *build_prefix(struct build *b, Netwatch__PrefixSe
 }
 
 static inline void build_number(struct build *b, Netwatch__NumberSet **set, enum build_list list,
-				uint32_t number)
+				uint64_t number)
 {
 	*BUILD_SET_ITEM(b, set, netwatch__number_set__init, list) = number;
-}
-
-static inline void build_id(struct build *b, Netwatch__IdSet **set, enum build_list list,
-			    uint64_t id)
-{
-	*BUILD_SET_ITEM(b, set, netwatch__id_set__init, list) = id;
 }
 
 static inline void build_name(struct build *b, Netwatch__StringSet **set, enum build_list list,

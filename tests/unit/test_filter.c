@@ -246,18 +246,19 @@ static void test_netns(void **state)
 static void test_cgroup(void **state)
 {
 	(void)state;
-	ACCEPTS(build_id(&b, &f->cgroup, ANY, 0x100000300));
-	ACCEPTS(build_id(&b, &f->cgroup, ANY, 200)); /* a descendant of it */
-	ACCEPTS(build_id(&b, &f->cgroup, ANY, 1));
-	REFUSES(build_id(&b, &f->cgroup, ANY, 0x300));
-	REFUSES(build_id(&b, &f->cgroup, NONE, 0x100000300));
-	REFUSES(build_id(&b, &f->cgroup, NONE, 200));
-	ACCEPTS(build_id(&b, &f->cgroup, NONE, 201));
-	REFUSES(build_id(&b, &f->cgroup, ANY, 200), build_id(&b, &f->cgroup, NONE, 0x100000300));
-	ACCEPTS(build_id(&b, &f->cgroup, ANY, 200), build_id(&b, &f->cgroup, NONE, 201));
+	ACCEPTS(build_number(&b, &f->cgroup, ANY, 0x100000300));
+	ACCEPTS(build_number(&b, &f->cgroup, ANY, 200)); /* a descendant of it */
+	ACCEPTS(build_number(&b, &f->cgroup, ANY, 1));
+	REFUSES(build_number(&b, &f->cgroup, ANY, 0x300));
+	REFUSES(build_number(&b, &f->cgroup, NONE, 0x100000300));
+	REFUSES(build_number(&b, &f->cgroup, NONE, 200));
+	ACCEPTS(build_number(&b, &f->cgroup, NONE, 201));
+	REFUSES(build_number(&b, &f->cgroup, ANY, 200),
+		build_number(&b, &f->cgroup, NONE, 0x100000300));
+	ACCEPTS(build_number(&b, &f->cgroup, ANY, 200), build_number(&b, &f->cgroup, NONE, 201));
 	memset(row.ancestors, 0, sizeof(row.ancestors));
-	REFUSES(build_id(&b, &f->cgroup, ANY, 1));
-	ACCEPTS(build_id(&b, &f->cgroup, NONE, 1));
+	REFUSES(build_number(&b, &f->cgroup, ANY, 1));
+	ACCEPTS(build_number(&b, &f->cgroup, NONE, 1));
 }
 
 static void test_and(void **state)

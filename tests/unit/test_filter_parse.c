@@ -67,7 +67,7 @@ static void add_value(enum nw_dimension dimension, enum build_list list, uint32_
 	if (dimension == NW_COMM)
 		build_name(&b, &f->comm, list, name);
 	else if (dimension == NW_CGROUP)
-		build_id(&b, &f->cgroup, list, value);
+		build_number(&b, &f->cgroup, list, value);
 	else
 		build_number(&b, sets[dimension], list, value);
 }

@@ -71,7 +71,7 @@ static void random_values(struct rng *rng, struct build *b)
 		if (kind == 3)
 			build_name(b, &b->filter.comm, list, PICK(rng, name_pool));
 		else if (kind == 4)
-			build_id(b, &b->filter.cgroup, list, PICK(rng, id_pool));
+			build_number(b, &b->filter.cgroup, list, PICK(rng, id_pool));
 		else
 			build_number(b, sets[kind], list, PICK(rng, number_pool));
 	}

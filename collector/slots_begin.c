@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* How readers begin: a mark in the ring, a walk that shows what exists, and they are live. */
+#include <errno.h>
+#include <stddef.h>
+
+#include <event2/event.h>
+
+#include "dispatch.h"
+#include "event.h"
+#include "filter.h"
+#include "slots_table.h"
+
+static void joined(void *arg)
+{
+	struct reader *reader = arg;
+
+	TAILQ_REMOVE(&reader->slot->waiting, reader, link);
+	stream_join(&reader->slot->stream, reader);
+	reader->joined = true;
+	if (reader->state == READER_JOINING)
+		reader->state = READER_READING;
+}
+
+/* Readers that wait in live slots: their bits are set and their tables in use. */
+static void begin_readers(struct slots *slots)
+{
+	slots->n_beginning = 0;
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		struct slot *slot = &slots->slot[i];
+		struct reader *reader;
+
+		if (slot->state != SLOT_LIVE)
+			continue;
+		TAILQ_FOREACH (reader, &slot->waiting, link) {
+			if (reader->state != READER_WAITING ||
+			    slots->n_beginning == READERS_AT_ONCE)
+				continue;
+			dispatch_mark(slots->dispatch, joined, reader);
+			reader->state = READER_JOINING;
+			reader->start_ns = event_monotonic();
+			slots->beginning[slots->n_beginning++] = reader;
+		}
+	}
+}
+
+static void tell_live(struct slots *slots)
+{
+	for (size_t i = 0; i < slots->n_beginning; i++)
+		slots->beginning[i]->ops->live(slots->beginning[i]);
+	if (slots->n_beginning == READERS_AT_ONCE)
+		event_active(slots->pump, EV_TIMEOUT, 0);
+}
+
+static struct slots *slots_of(struct walk_request *request)
+{
+	return (struct slots *)(void *)((char *)request - offsetof(struct slots, walk));
+}
+
+static void on_walk(struct walk_request *request)
+{
+	begin_readers(slots_of(request));
+}
+
+static void on_row(struct walk_request *request, const struct nw_row *row)
+{
+	const struct slots *slots = slots_of(request);
+	const struct slot *judged = NULL;
+	bool accepted = false;
+
+	for (size_t i = 0; i < slots->n_beginning; i++) {
+		struct reader *reader = slots->beginning[i];
+
+		/* Whose beginning was told since, or waits to be told, comes as an event. */
+		if (!reader->existing || row->parked || row->told_ns >= reader->start_ns)
+			continue;
+		if (reader->slot != judged) {
+			judged = reader->slot;
+			accepted = filter_accepts(judged->filter, row);
+		}
+		if (accepted)
+			reader->ops->row(reader, row);
+	}
+}
+
+static void on_walked(struct walk_request *request, int err)
+{
+	(void)err; /* was logged; events come all the same */
+	tell_live(slots_of(request));
+}
+
+/*
+ * A new filter needs a walk, which finds the owners of the sockets that it is about, and
+ * so does who wants rows.
+ */
+void slots_begin(struct slots *slots, bool published)
+{
+	bool walk = published, any = false;
+
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		const struct reader *reader;
+
+		if (slots->slot[i].state != SLOT_LIVE)
+			continue;
+		TAILQ_FOREACH (reader, &slots->slot[i].waiting, link) {
+			any |= reader->state == READER_WAITING;
+			walk |= reader->existing;
+		}
+	}
+	if (any && walk) {
+		walks_ask(slots->walks, &slots->walk);
+	} else if (any && !slots->walk.state) {
+		begin_readers(slots);
+		tell_live(slots);
+	}
+}
+
+void slots_begin_init(struct slots *slots)
+{
+	slots->walk = (struct walk_request){.begin = on_walk, .row = on_row, .done = on_walked};
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A peer as a reader of a slot: what it gets, what it loses and is told, and its account. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include "event.h"
+#include "log.h"
+#include "peer.h"
+#include "requests.h"
+#include "server.h"
+#include "slots.h"
+#include "subscription.h"
+
+/* Smaller blocks are copied: a reference keeps all of a block. */
+#define REFERENCE_SIZE (BLOCK_SIZE / 4)
+
+static void send_lost(struct peer *peer, Netwatch__Lost__Cause cause)
+{
+	struct peer_gap *gap = &peer->gap[cause];
+	struct event_frame frame;
+
+	if (!gap->count)
+		return;
+	event_lost(&frame, cause, gap->count, gap->first_ns, gap->last_ns);
+	memset(gap, 0, sizeof(*gap));
+	evbuffer_add(peer->out, frame.data, frame.size);
+}
+
+void subscription_close_gap(struct peer *peer)
+{
+	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
+	send_lost(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE);
+	peer->gapped = false;
+	evtimer_del(peer->slow);
+}
+
+static struct peer *peer_of(struct reader *reader)
+{
+	return (struct peer *)(void *)((char *)reader - offsetof(struct peer, reader));
+}
+
+void subscription_totals(const struct peer *peer, Netwatch__Totals *totals)
+{
+	const struct reader *reader = &peer->reader;
+	uint64_t end = reader->end_ns ? reader->end_ns : event_monotonic();
+
+	netwatch__totals__init(totals);
+	totals->has_matched = totals->has_delivered = totals->has_filtered = 1;
+	totals->has_lost_kernel = totals->has_lost_queue = totals->has_duration_us = 1;
+	totals->matched = slots_matched(reader);
+	totals->delivered = reader->delivered;
+	totals->lost_kernel = reader->lost_kernel;
+	totals->lost_queue = reader->lost_queue;
+	totals->duration_us = peer->live ? (end - reader->start_ns) / 1000 : 0;
+}
+
+bool subscription_rows_done(struct peer *peer)
+{
+	if (!peer->too_many_rows)
+		return true;
+	peer_refuse(peer, NETWATCH__ERROR__CODE__LIMIT,
+		    "more connections than %d times --queue can hold: narrow the filter",
+		    PEER_ROWS_QUEUES);
+	return false;
+}
+
+static void on_row(struct reader *reader, const struct nw_row *row)
+{
+	requests_send_row(peer_of(reader), row);
+}
+
+static void on_live(struct reader *reader)
+{
+	struct peer *peer = peer_of(reader);
+	Netwatch__Subscribed subscribed = NETWATCH__SUBSCRIBED__INIT;
+	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
+
+	if (!subscription_rows_done(peer))
+		return;
+	peer->live = true;
+	reply.reply_case = NETWATCH__REPLY__REPLY_SUBSCRIBED;
+	reply.subscribed = &subscribed;
+	peer_send(peer, &reply);
+	server_count_rates(peer->server);
+}
+
+static void on_refused(struct reader *reader, const struct filter_error *why)
+{
+	peer_refuse(peer_of(reader), why->code, "%s", why->message);
+}
+
+static void widen(struct peer *peer, Netwatch__Lost__Cause cause, uint64_t count, uint64_t first_ns,
+		  uint64_t last_ns)
+{
+	struct peer_gap *gap = &peer->gap[cause];
+
+	if (!gap->count)
+		gap->first_ns = first_ns;
+	gap->count += count;
+	gap->last_ns = last_ns;
+}
+
+static void on_no_room(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
+{
+	struct peer *peer = peer_of(reader);
+
+	reader->lost_queue += count;
+	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, count, first_ns, last_ns);
+	if (peer->gapped || peer->broken)
+		return;
+	peer->gapped = true;
+	peer_set_timer(peer->slow, PEER_SLOW_S);
+	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
+}
+
+static void release_block(const void *data, size_t size, void *block)
+{
+	(void)data;
+	(void)size;
+	block_unref(block);
+}
+
+static void queue_block(struct peer *peer, struct block *block, size_t offset)
+{
+	const uint8_t *data = block->data + offset;
+	size_t size = block->used - offset;
+	int err;
+
+	if (size < REFERENCE_SIZE) {
+		err = evbuffer_add(peer->out, data, size);
+	} else {
+		block->references++;
+		err = evbuffer_add_reference(peer->out, data, size, release_block, block);
+		if (err)
+			block_unref(block);
+	}
+	if (err)
+		peer_break_off(peer);
+	else
+		event_add(peer->writable, NULL);
+}
+
+static void on_block(struct reader *reader, struct block *block)
+{
+	struct peer *peer = peer_of(reader);
+	size_t waiting = evbuffer_get_length(peer->out);
+	ssize_t sent = 0;
+
+	if (peer->gapped || waiting + block->used > peer->server->queue_max) {
+		on_no_room(reader, block->events, block->first_ns, block->last_ns);
+		return;
+	}
+	reader->delivered += block->events;
+	if (peer->broken)
+		return;
+	if (!waiting)
+		sent = send(peer->fd, block->data, block->used, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+		peer_break_off(peer);
+		return;
+	}
+	if (sent < (ssize_t)block->used)
+		queue_block(peer, block, sent > 0 ? (size_t)sent : 0);
+}
+
+static void on_lost(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
+{
+	struct peer *peer = peer_of(reader);
+
+	widen(peer, NETWATCH__LOST__CAUSE__KERNEL_RING, count, first_ns, last_ns);
+	if (peer->gapped || peer->broken)
+		return;
+	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
+	peer_flush(peer);
+}
+
+static void on_left(struct reader *reader)
+{
+	struct peer *peer = peer_of(reader);
+	Netwatch__Totals totals;
+
+	subscription_totals(peer, &totals);
+	peer_bye(peer, peer->reason, peer->live ? &totals : NULL);
+}
+
+const struct reader_ops subscription_ops = {
+	.row = on_row,
+	.live = on_live,
+	.refused = on_refused,
+	.block = on_block,
+	.no_room = on_no_room,
+	.lost = on_lost,
+	.left = on_left,
+};
+
+void subscription_on_slow(evutil_socket_t fd, short what, void *arg)
+{
+	struct peer *peer = arg;
+	Netwatch__Totals totals;
+
+	(void)fd;
+	(void)what;
+	log_info("uid %u, pid %d: has not read for %d s; closing", peer->uid, peer->pid,
+		 PEER_SLOW_S);
+	subscription_totals(peer, &totals);
+	peer_bye(peer, NETWATCH__BYE__REASON__SLOW_READER, &totals);
+	peer_set_timer(peer->deadline, PEER_DEADLINE_S);
+}
+
+bool subscription_count_rate(struct peer *peer)
+{
+	if (!peer->live || peer->state != PEER_SUBSCRIBED)
+		return false;
+	peer->rate = peer->reader.delivered - peer->rate_base;
+	peer->rate_base = peer->reader.delivered;
+	return true;
+}
