@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 
 #include <event2/buffer.h>
@@ -45,6 +46,16 @@ static char *text(const char *constant)
 	return (char *)(uintptr_t)constant;
 }
 
+/* Several programs may share a hook. */
+static void add_hook(Netwatch__CategoryStatus *m, const char *hook)
+{
+	for (size_t i = 0; i < m->n_hook; i++) {
+		if (!strcmp(m->hook[i], hook))
+			return;
+	}
+	m->hook[m->n_hook++] = text(hook);
+}
+
 static void fill_category(struct category_row *row, const struct peer *peer, const char *name)
 {
 	Netwatch__CategoryStatus *m = &row->message;
@@ -57,7 +68,7 @@ static void fill_category(struct category_row *row, const struct peer *peer, con
 	m->hook = row->names;
 	for (size_t i = 0; i < n; i++) {
 		if (!row->hooks[i].reason)
-			row->names[m->n_hook++] = text(row->hooks[i].hook);
+			add_hook(m, row->hooks[i].hook);
 		else if (!m->available)
 			m->reason = text(row->hooks[i].reason);
 	}
