@@ -343,6 +343,18 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w, _
 	return mask;
 }
 
+/*
+ * Who gets an event that slots ask for by this word (enum nw_want); 0: nobody, and nothing
+ * need be done. The word is read before the key: see "Life of a slot" in doc/implement.md.
+ */
+static __always_inline __u64 nw_receivers(struct tcp_sock *tp, struct nw_socket *w, __u32 want,
+					  __u32 *owner)
+{
+	__u64 receivers = READ(shared.want[want]);
+
+	return receivers ? receivers & nw_mask(tp, w, owner) : 0;
+}
+
 /* An event for these receivers found the ring full. */
 static __noinline int nw_count_loss(__u64 receivers)
 {

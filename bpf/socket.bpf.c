@@ -83,13 +83,10 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 time_ns,
 				__u32 stage_state)
 {
-	__u64 receivers = READ(shared.want[NW_WANT_CONN]);
-	struct nw_conn_record *r;
 	__u32 uid;
+	__u64 receivers = nw_receivers(tp, w, NW_WANT_CONN, &uid);
+	struct nw_conn_record *r;
 
-	if (!receivers)
-		return 0;
-	receivers &= nw_mask(tp, w, &uid);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);
@@ -123,15 +120,11 @@ static __always_inline __u32 closed_by(int error, int oldstate)
 static __noinline int emit_end(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
 	bool failed = oldstate == TCP_SYN_SENT || oldstate == TCP_SYN_RECV;
-	__u64 receivers =
-		failed ? READ(shared.want[NW_WANT_CONN]) : READ(shared.want[NW_WANT_CONN_CLOSE]);
+	__u32 uid;
+	__u64 receivers = nw_receivers(tp, w, failed ? NW_WANT_CONN : NW_WANT_CONN_CLOSE, &uid);
 	struct nw_conn_end_record *r;
 	__u64 now;
-	__u32 uid;
 
-	if (!receivers)
-		return 0;
-	receivers &= nw_mask(tp, w, &uid);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);
