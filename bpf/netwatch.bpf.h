@@ -307,18 +307,6 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 }
 
 /*
- * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
- * nothing need be kept about it: most sockets of a host never get storage.
- */
-static __noinline int nw_possible(struct tcp_sock *tp)
-{
-	__u32 side = READ(shared.key) & 1;
-
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
-				  true) != 0;
-}
-
-/*
  * The socket's mask, from its storage if nothing changed that it depends on: the tables
  * (key), sk_uid, the owner (generation), the local port. A mask torn by another CPU fails
  * the comparison; uid, generation and key are read once, before what they stand for. *owner

@@ -178,6 +178,18 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 }
 
 /*
+ * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
+ * nothing need be kept about it: most sockets of a host never get storage.
+ */
+static __noinline int possible(struct tcp_sock *tp)
+{
+	__u32 side = READ(shared.key) & 1;
+
+	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
+				  true) != 0;
+}
+
+/*
  * Storage for a socket that some slot could want; NULL: none could. Where the kernel
  * refuses storage, an event is made without, and nothing is remembered.
  */
@@ -188,7 +200,7 @@ static __always_inline struct nw_socket *storage_if_possible(struct tcp_sock *tp
 
 	if (w)
 		return w;
-	if (!nw_possible(tp))
+	if (!possible(tp))
 		return NULL;
 	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
 }
@@ -286,7 +298,7 @@ static __noinline int changed(struct tcp_sock *tp, int oldstate, int newstate)
 
 	if (newstate == TCP_CLOSE) {
 		w = nw_storage(tp, 0);
-		if (w || nw_possible(tp))
+		if (w || possible(tp))
 			ended(tp, w ?: &uncached, oldstate);
 		return 0;
 	}

@@ -34,6 +34,7 @@ struct probe {
 	size_t n_programs;
 	struct nw_shared *shared;
 	struct nw_ends *ports;
+	uint64_t wants; /* attached for these bits of enum nw_want */
 };
 
 /* libbpf's own words are for those who debug. */
@@ -205,7 +206,7 @@ void probe_free(struct probe *probe)
 	if (!probe)
 		return;
 	if (probe->shared)
-		probe_detach(probe);
+		probe_attach(probe, 0);
 	while (probe->n_objects)
 		bpf_object__close(probe->objects[--probe->n_objects]);
 	free(probe);
@@ -226,11 +227,6 @@ int probe_map(const struct probe *probe, const char *name)
 	return bpf_object__find_map_fd_by_name(probe->objects[0], name);
 }
 
-bool probe_attached(const struct probe *probe)
-{
-	return probe->shared->attached;
-}
-
 static bool attachable(const struct program *p)
 {
 	return !p->reason && bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
@@ -244,39 +240,49 @@ static void new_session(struct probe *probe)
 	probe->shared->session++;
 }
 
-int probe_attach(struct probe *probe)
+/* Programs of a category while it is wanted, the others while anything is. */
+static bool wanted(const struct program *p, uint64_t wants)
 {
-	int err;
+	const struct category *category = category_find(p->object);
 
-	if (probe_attached(probe))
-		return 0;
-	new_session(probe);
-	probe->shared->attached = 1;
+	return category ? category->wants & wants : wants != 0;
+}
+
+static void detach_unwanted(struct probe *probe, uint64_t wants)
+{
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		struct program *p = &probe->programs[i];
 
-		if (!attachable(p))
+		if (!p->link || wanted(p, wants))
+			continue;
+		bpf_link__destroy(p->link);
+		p->link = NULL;
+	}
+	probe->wants = wants;
+	probe->shared->attached = wants != 0;
+}
+
+int probe_attach(struct probe *probe, uint64_t wants)
+{
+	int err;
+
+	if (wants && !probe->wants)
+		new_session(probe);
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+
+		if (p->link || !attachable(p) || !wanted(p, wants))
 			continue;
 		p->link = bpf_program__attach(p->bpf);
 		if (p->link)
 			continue;
 		err = -errno;
 		log_error("attaching %s: %s", bpf_program__section_name(p->bpf), strerror(-err));
-		probe_detach(probe);
+		detach_unwanted(probe, probe->wants);
 		return err;
 	}
+	detach_unwanted(probe, wants);
 	return 0;
-}
-
-void probe_detach(struct probe *probe)
-{
-	if (!probe_attached(probe))
-		return;
-	for (size_t i = 0; i < probe->n_programs; i++) {
-		bpf_link__destroy(probe->programs[i].link);
-		probe->programs[i].link = NULL;
-	}
-	probe->shared->attached = 0;
 }
 
 size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,

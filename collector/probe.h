@@ -36,10 +36,11 @@ struct nw_ends *probe_ports(struct probe *probe);
 /* File descriptor of a map by its name; it belongs to the probe. */
 int probe_map(const struct probe *probe, const char *name);
 
-/* Attaches everything that was loaded. 0 or -errno, then nothing is attached. */
-int probe_attach(struct probe *probe);
-void probe_detach(struct probe *probe);
-bool probe_attached(const struct probe *probe);
+/*
+ * Attaches the programs that these categories need (bits of enum nw_want) and detaches the
+ * others; 0: all. 0 or -errno, then it is as it was.
+ */
+int probe_attach(struct probe *probe, uint64_t wants);
 
 /* Does this kernel offer the category: has it a hook? */
 bool probe_offers(const struct probe *probe, const char *category);

@@ -20,10 +20,22 @@
 
 /* -------------------------------------------------------- life of a slot */
 
+static uint64_t all_wants(const struct slots *slots)
+{
+	uint64_t wants = 0;
+
+	for (unsigned i = 0; i < NW_SLOTS; i++) {
+		if (slots->slot[i].state != SLOT_FREE)
+			wants |= slots->slot[i].filter->wants;
+	}
+	return wants;
+}
+
 static void free_slot(void *arg)
 {
 	struct slot *slot = arg;
 	struct slots *slots = slot->slots;
+	uint64_t wants;
 	int err;
 
 	free(slot->filter);
@@ -32,13 +44,11 @@ static void free_slot(void *arg)
 	stream_deinit(&slot->stream);
 	slot->state = SLOT_FREE;
 	event_active(slots->pump, EV_TIMEOUT, 0);
-	for (unsigned i = 0; i < NW_SLOTS; i++) {
-		if (slots->slot[i].state != SLOT_FREE)
-			return;
-	}
+	wants = all_wants(slots);
+	if (probe_attach(slots->probe, wants) || wants)
+		return;
 	dispatch_stop(slots->dispatch);
 	evtimer_del(slots->parked);
-	probe_detach(slots->probe);
 	err = walk_forget(slots->probe);
 	if (err)
 		log_error("forgetting sockets: %s", strerror(-err));
@@ -127,7 +137,7 @@ static void watch_parked(struct slots *slots)
 
 static int attach(struct slots *slots)
 {
-	int err = probe_attach(slots->probe);
+	int err = probe_attach(slots->probe, all_wants(slots));
 
 	if (err)
 		return err;
