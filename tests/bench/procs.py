@@ -157,10 +157,18 @@ class Process:
         """True when it has attached something and rests. For tracers that do not tell."""
         self.check_runs()
         folder = f"/proc/{self.pid}/fd"
-        files = [os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        files = [target_of(f"{folder}/{fd}") for fd in os.listdir(folder)]
         if not any("perf_event" in file or "bpf_link" in file for file in files):
             return False
         return cpu_share([self], 0.15) < 0.2
+
+
+def target_of(link):
+    """What a link points to; nothing once it is gone, as a descriptor may be."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
 
 
 def cpu_share(processes, seconds):
