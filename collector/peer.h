@@ -90,4 +90,5 @@ void peer_end(struct peer *peer);
 __attribute__((format(printf, 3, 4))) void
 peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *format, ...);
 void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__Totals *totals);
+
 #endif

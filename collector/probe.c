@@ -296,7 +296,6 @@ size_t probe_hooks(const struct probe *probe, const char *category, struct probe
 		if (strcmp(p->object, "socket") && strcmp(p->object, category))
 			continue;
 		hooks[n++] = (struct probe_hook){
-			.program = bpf_program__name(p->bpf),
 			.hook = bpf_program__section_name(p->bpf),
 			.reason = p->reason,
 		};

@@ -16,9 +16,8 @@
 struct bpf_program;
 struct probe;
 
-/* One program and the hook it goes to. */
+/* The hook of one program. */
 struct probe_hook {
-	const char *program;
 	const char *hook;   /* "tp_btf/tcp_rcv_space_adjust" */
 	const char *reason; /* why it is left out; NULL: it is loaded */
 };
@@ -52,8 +51,7 @@ size_t probe_hooks(const struct probe *probe, const char *category, struct probe
 /* A program of the object of sockets, NULL: there is none of that name. */
 struct bpf_program *probe_program(const struct probe *probe, const char *name);
 
-/* Returns when every program that ran when it was called has ended. Takes some 10 ms; any thread.
- */
+/* Waits, some 10 ms, until every program that runs now has ended. Of any thread. 0 or -errno. */
 int probe_grace(struct probe *probe);
 
 #endif

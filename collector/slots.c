@@ -279,11 +279,6 @@ void slots_abandon(struct slots *slots, struct reader *reader)
 	reader->state = READER_NONE;
 }
 
-const struct filter *slots_filter(const struct reader *reader)
-{
-	return reader->slot->filter;
-}
-
 unsigned slots_number(const struct reader *reader)
 {
 	return slots_index(reader->slot);

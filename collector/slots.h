@@ -39,8 +39,7 @@ void slots_leave(struct slots *slots, struct reader *reader);
 /* The reader is gone: it is forgotten at once, without a call. Legal at any time. */
 void slots_abandon(struct slots *slots, struct reader *reader);
 
-/* The filter and number of a reader's slot; it has one from live to left. */
-const struct filter *slots_filter(const struct reader *reader);
+/* The number of a reader's slot; it has one from live to left. */
 unsigned slots_number(const struct reader *reader);
 /* Events that carried this reader's bit so far. */
 uint64_t slots_matched(const struct reader *reader);
