@@ -9,7 +9,7 @@
 
 static const struct schema *schema;
 static const struct schema *connection_schema;
-static int connection_index, cgroup_id_index, cgroup_index;
+static int time_index, connection_index, cgroup_id_index, cgroup_index;
 static uint64_t categories; /* members of the oneof, one bit each */
 
 int event_init(void)
@@ -18,6 +18,7 @@ int event_init(void)
 	connection_schema = schema_get(&netwatch__connection__descriptor);
 	if (!schema || !connection_schema)
 		return -ENOMEM;
+	time_index = schema_find(schema, "time");
 	connection_index = schema_find(schema, "connection");
 	cgroup_id_index = schema_find(connection_schema, "cgroup_id");
 	cgroup_index = schema_find(connection_schema, "cgroup");
@@ -64,6 +65,8 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 	if (err)
 		return err;
 	event->category = NULL;
+	event->data = data;
+	event->size = size;
 	event->connection.present = event->detail.present = 0;
 	event->connection.schema = connection_schema;
 	if (message_has(top, connection_index)) {
@@ -82,6 +85,14 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 	event->category = &schema->fields[index];
 	value = &top->values[index];
 	return message_read(&event->detail, event->category->message, value->data, value->length);
+}
+
+bool event_time(const struct event *event, struct value *timestamp)
+{
+	if (!message_has(&event->top, time_index))
+		return false;
+	*timestamp = event->top.values[time_index];
+	return true;
 }
 
 bool event_leads(const struct message *detail)

@@ -11,6 +11,8 @@ struct event {
 	const struct schema_field *category; /* NULL: a kind that this client does not know */
 
 	struct message detail; /* the category's message */
+	const uint8_t *data;   /* its wire bytes */
+	size_t size;
 };
 
 /* Prepares the schema. 0 or -ENOMEM. */
@@ -22,6 +24,9 @@ const struct schema *event_connection_schema(void);
 
 /* Reads an Event; it points into data. 0 or -EBADMSG. */
 int event_read(struct event *event, const uint8_t *data, size_t size);
+
+/* When it happened; false: it does not say. */
+bool event_time(const struct event *event, struct value *timestamp);
 
 /*
  * True when the category's message has its first field, and that is one name: it says what

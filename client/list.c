@@ -11,6 +11,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	Netwatch__List list = NETWATCH__LIST__INIT;
 
 	(void)hello;
+	categories_add(&session->asked, "conn", false);
 	if (session->options->closed) {
 		log_error("--all: the collector keeps no closed connections; it needs --history");
 		return EXIT_UNAVAILABLE;

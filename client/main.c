@@ -28,10 +28,12 @@
 #include "version.h"
 
 static const struct command commands[] = {
-	{"subscribe", COMMAND_SUBSCRIBE, "Live events, until stopped (the default)", subscribe_run},
-	{"list", COMMAND_LIST, "The connections that exist now", list_run},
-	{"status", COMMAND_STATUS, "The collector, its categories and subscriptions", status_run},
-	{NULL, 0, NULL, NULL},
+	{"subscribe", COMMAND_SUBSCRIBE, NULL, "Live events, until stopped (the default)",
+	 subscribe_run, true},
+	{"list", COMMAND_LIST, NULL, "The connections that exist now", list_run, false},
+	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
+	 status_run, false},
+	{.name = NULL},
 };
 
 /* A file of ours must not become a standard stream that the caller closed. */
@@ -52,9 +54,9 @@ static int check_streams(void)
 static int show(const struct options *options)
 {
 	if (options->help)
-		options_help(options, commands);
+		options_help(options);
 	else if (options->usage)
-		options_usage(options, commands);
+		options_usage(options);
 	else
 		puts("netwatch " VERSION);
 	if (!fflush(stdout) && !ferror(stdout))

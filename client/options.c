@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Parses the command line, and prints help, by the table of options.
+// Parses the command line by the table of options.
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "exit.h"
 #include "log.h"
 #include "options.h"
 #include "sock.h"
 
-#define LONG_BASE   256 /* getopt's value of row 0 given by a long name */
-#define NAMES_MAX   (2 * OPTIONS_MAX)
-#define HELP_COLUMN 30
-#define LINE_WIDTH  79
+#define LONG_BASE 256 /* getopt's value of row 0 given by a long name */
+#define OPERAND	  1   /* its value of what is no option */
+#define IN_ORDER  "-" /* begins its letters: operands come as they stand, up to -- */
+#define NAMES_MAX (2 * OPTIONS_MAX)
 
 struct getopt_table {
 	struct option names[NAMES_MAX + 1];
-	char letters[3 * OPTIONS_MAX + 1];
+	char letters[sizeof(IN_ORDER) + 2 * OPTIONS_MAX];
 };
 
 static void add_name(struct getopt_table *table, size_t *count, const char *name, size_t row)
@@ -33,9 +32,9 @@ static void add_name(struct getopt_table *table, size_t *count, const char *name
 
 static void make_table(struct getopt_table *table)
 {
-	size_t count = 0, used = 0;
+	size_t count = 0, used = strlen(IN_ORDER);
 
-	memset(table, 0, sizeof(*table));
+	*table = (struct getopt_table){.letters = IN_ORDER};
 	for (size_t i = 0; i < options_count; i++) {
 		const struct option_row *row = &options_table[i];
 
@@ -78,10 +77,49 @@ static int take(struct options *options, size_t index, const char *name)
 	return row->set(options, row, name, optarg);
 }
 
+/* The command, or what it needs. */
+static int take_operand(struct options *options, const char *word)
+{
+	const struct command *command = options->commands;
+
+	if (options->named && options->command->argument && !options->argument) {
+		options->argument = word;
+		return 0;
+	}
+	if (options->named) {
+		log_error("unexpected argument \"%s\"", word);
+		return -EINVAL;
+	}
+	while (command->name && strcmp(command->name, word))
+		command++;
+	if (!command->name) {
+		log_error("unknown command \"%s\"", word);
+		return -EINVAL;
+	}
+	options->command = command;
+	options->named = true;
+	return 0;
+}
+
+/* What stands behind "--". */
+static int take_child(struct options *options, char **words)
+{
+	if (!options->command->takes_child) {
+		log_error("%s runs no COMMAND: nothing may follow --", options->command->name);
+		return -EINVAL;
+	}
+	if (!*words) {
+		log_error("a COMMAND has to follow --");
+		return -EINVAL;
+	}
+	options->child = words;
+	return 0;
+}
+
 static int parse_all(struct options *options, int argc, char **argv)
 {
 	struct getopt_table table;
-	int value, index, err;
+	int value, index, before, err;
 
 	make_table(&table);
 	optind = 0; /* starts glibc's getopt anew */
@@ -89,44 +127,39 @@ static int parse_all(struct options *options, int argc, char **argv)
 		size_t row;
 
 		index = -1;
+		before = optind ? optind : 1;
 		value = getopt_long(argc, argv, table.letters, table.names, &index);
 		if (value < 0)
 			break;
-		row = row_of(value, argv);
+		row = value == OPERAND ? 0 : row_of(value, argv);
 		if (row == options_count)
 			return -EINVAL;
-		err = take(options, row,
-			   index >= 0 ? table.names[index].name : options_table[row].name);
+		if (value == OPERAND)
+			err = take_operand(options, optarg);
+		else
+			err = take(options, row,
+				   index >= 0 ? table.names[index].name : options_table[row].name);
 		if (err)
 			return err;
 	}
-	if (!options->negate)
-		return 0;
-	log_error("--not turns round the filter after it, and there is none");
-	return -EINVAL;
+	if (options->negate) {
+		log_error("--not turns round the filter after it, and there is none");
+		return -EINVAL;
+	}
+	/* of what is no option, getopt passes over nothing but "--" */
+	return optind == before ? 0 : take_child(options, argv + optind);
 }
 
-static int find_command(struct options *options, int argc, char **argv,
-			const struct command *commands)
+/* An operand that is missing is not missed by --help. */
+static int check_operand(const struct options *options)
 {
-	const struct command *command = commands;
+	const struct command *command = options->command;
 
-	options->command = commands;
-	if (optind == argc)
+	if (!command->argument || options->argument || options->help || options->usage ||
+	    options->version)
 		return 0;
-	while (command->name && strcmp(command->name, argv[optind]))
-		command++;
-	if (!command->name) {
-		log_error("unknown command \"%s\"", argv[optind]);
-		return -EINVAL;
-	}
-	options->command = command;
-	options->named = true;
-	if (optind + 1 < argc) {
-		log_error("unexpected argument \"%s\"", argv[optind + 1]);
-		return -EINVAL;
-	}
-	return 0;
+	log_error("%s needs %s", command->name, command->argument);
+	return -EINVAL;
 }
 
 static int check_commands(const struct options *options)
@@ -168,10 +201,25 @@ static int settle_categories(struct options *options)
 	return -EINVAL;
 }
 
+static int settle_format(struct options *options)
+{
+	if (options->format)
+		options->writer = writer_of(options->format - 1);
+	if (options->time_word)
+		options->time = time_format_of(options->time_word - 1);
+	if (!options->columns.count || options->writer->columns)
+		return 0;
+	log_error("--fields chooses columns of table and csv; %s has none", options->writer->name);
+	return -EINVAL;
+}
+
 static int settle(struct options *options)
 {
 	const char *reason = filter_finish(&options->filter);
+	int err = settle_format(options);
 
+	if (err)
+		return err;
 	if (!reason)
 		return settle_categories(options);
 	log_error("%s", reason);
@@ -182,12 +230,17 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 {
 	int err;
 
-	*options = (struct options){.socket = SOCK_DEFAULT_PATH, .writer = &writer_table};
+	*options = (struct options){
+		.commands = commands,
+		.command = commands,
+		.socket = SOCK_DEFAULT_PATH,
+		.writer = &writer_table,
+	};
 	err = filter_init(&options->filter);
 	if (!err)
 		err = parse_all(options, argc, argv);
 	if (!err)
-		err = find_command(options, argc, argv, commands);
+		err = check_operand(options);
 	if (!err)
 		err = check_commands(options);
 	return err ? err : settle(options);
@@ -196,106 +249,4 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 void options_deinit(struct options *options)
 {
 	filter_deinit(&options->filter);
-}
-
-static bool applies(const struct options *options, const struct option_row *row)
-{
-	return !options->named || row->commands & options->command->bit;
-}
-
-/* True when an option below the heading is to be printed. */
-static bool heads_any(const struct options *options, size_t heading)
-{
-	for (size_t i = heading + 1; i < options_count && options_table[i].name; i++) {
-		if (applies(options, &options_table[i]))
-			return true;
-	}
-	return false;
-}
-
-static void help_row(const struct option_row *row)
-{
-	int column = 0;
-
-	if (row->letter)
-		column += printf("  -%c, --%s", row->letter, row->name);
-	else
-		column += printf("      --%s", row->name);
-	for (unsigned k = 0; k < 2 && row->aliases[k]; k++)
-		column += printf(", --%s", row->aliases[k]);
-	if (row->argument)
-		column += printf(" %s", row->argument);
-	if (column >= HELP_COLUMN)
-		column = printf("\n") - 1;
-	printf("%*s%s\n", HELP_COLUMN - column, "", row->help);
-}
-
-static void help_exit(void)
-{
-	static const struct {
-		enum exit_status status;
-		const char *meaning;
-	} rows[] = {
-		{EXIT_OK, "ended as asked: also by Ctrl-C, --count, --duration"},
-		{EXIT_ERROR, "error, also a limit of the collector"},
-		{EXIT_USAGE, "usage"},
-		{EXIT_NO_COLLECTOR, "no collector"},
-		{EXIT_DISCONNECTED, "disconnected: the stream ended without our asking"},
-		{EXIT_OUTPUT, "could not write the output"},
-		{EXIT_VERSION, "versions do not match"},
-		{EXIT_PERMISSION, "not permitted"},
-		{EXIT_UNAVAILABLE, "this kernel or configuration cannot do it"},
-	};
-
-	printf("\nExit status:\n");
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		printf("  %2d  %s\n", rows[i].status, rows[i].meaning);
-}
-
-void options_help(const struct options *options, const struct command *commands)
-{
-	if (options->named) {
-		printf("Usage: netwatch %s [OPTION...]\n%s.\n", options->command->name,
-		       options->command->help);
-	} else {
-		printf("Usage: netwatch [COMMAND] [OPTION...]\n"
-		       "Watch TCP connections, through netwatch-collector.\n\nCommands:\n");
-		for (; commands->name; commands++)
-			printf("  %-*s%s\n", HELP_COLUMN - 2, commands->name, commands->help);
-	}
-	for (size_t i = 0; i < options_count; i++) {
-		const struct option_row *row = &options_table[i];
-
-		if (row->name && applies(options, row))
-			help_row(row);
-		else if (!row->name && heads_any(options, i))
-			printf("\n%s\n", row->help);
-	}
-	help_exit();
-}
-
-void options_usage(const struct options *options, const struct command *commands)
-{
-	int column = printf("Usage: netwatch");
-	char item[64];
-
-	if (options->named)
-		column += printf(" %s", options->command->name);
-	for (size_t i = 0; i < options_count; i++) {
-		const struct option_row *row = &options_table[i];
-		int length;
-
-		if (!row->name || !applies(options, row))
-			continue;
-		length =
-			snprintf(item, sizeof(item), " [%s%.1s%s--%s%s%s]", row->letter ? "-" : "",
-				 row->letter ? &row->letter : "", row->letter ? "|" : "", row->name,
-				 row->argument ? " " : "", row->argument ? row->argument : "");
-		if (column + length > LINE_WIDTH)
-			column = printf("\n               ") - 1;
-		column += printf("%s", item);
-	}
-	for (bool first = true; !options->named && commands->name; commands++, first = false)
-		printf("%s%s", first ? "\n               [" : "|", commands->name);
-	printf("%s\n", options->named ? "" : "]");
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "categories.h"
+#include "columns.h"
 #include "filter.h"
 #include "writer.h"
 
@@ -20,13 +21,20 @@ struct options;
 
 struct command {
 	const char *name;
-	unsigned bit; /* in option.commands */
+	unsigned bit;	      /* in option_row.commands */
+	const char *argument; /* what it needs, for help, or NULL: nothing */
 	const char *help;
 	/* Runs it; returns the exit status. */
 	int (*run)(struct options *options);
+	bool takes_child; /* -- COMMAND */
 };
 
-enum { COMMAND_SUBSCRIBE = 1, COMMAND_LIST = 2, COMMAND_STATUS = 4, COMMAND_ALL = 7 };
+enum {
+	COMMAND_SUBSCRIBE = 1 << 0,
+	COMMAND_LIST = 1 << 1,
+	COMMAND_STATUS = 1 << 2,
+	COMMAND_ALL = -1,
+};
 
 struct option_row {
 	const char *name;	/* long; NULL: help is a heading */
@@ -43,22 +51,33 @@ struct option_row {
 		   const char *argument);
 	size_t target; /* for set: offset of what it sets; in the Filter when there is a kind */
 	const struct filter_kind *kind; /* of the options that --not can turn round */
+	const char *const *words;	/* for set_word: what the argument may be, ended by NULL */
 	const char *categories; /* of the letters that add some, separated by commas; only the first
 				   has to be offered */
 };
 
 struct options {
+	const struct command *commands; /* all of them */
 	const struct command *command;
+	const char *argument; /* of the command, or NULL */
+	char **child;	      /* COMMAND and its arguments, with NULL at the end; or NULL */
 	const char *socket;
 	struct filter filter;
 	struct categories categories;
 	const struct writer *writer;
-	uint64_t count;	   /* events to print, or 0: all */
-	uint64_t duration; /* milliseconds, or 0: until stopped */
-	bool closed, no_existing, stats, quiet, verbose;
+	struct columns columns;		/* of --fields */
+	const struct time_format *time; /* or NULL: the writer's own */
+	uint64_t count;			/* events to print, or 0: all */
+	uint64_t duration;		/* milliseconds, or 0: until stopped */
+	uint64_t last;			/* events of the collector's history, or 0 */
+	uint64_t since;			/* milliseconds of it, or 0 */
+	bool closed, no_existing, no_follow, stats, quiet, verbose;
+	bool reconnect, fail_on_loss, no_header;
 	bool times, extra;
 	bool help, usage, version;
 	bool named; /* the command was typed */
+
+	unsigned format, time_word, color; /* words of the option's row from 1, or 0: not given */
 
 	/* Of the parser. */
 	bool negate;		/* --not came just before */
@@ -77,7 +96,7 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 void options_deinit(struct options *options);
 
 /* Print to stdout, for options->command, or for all when it was not named. */
-void options_help(const struct options *options, const struct command *commands);
-void options_usage(const struct options *options, const struct command *commands);
+void options_help(const struct options *options);
+void options_usage(const struct options *options);
 
 #endif

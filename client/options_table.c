@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The table of options: everything that parser, --help and --usage know about them.
+// The table of options: everything that parser, help and completion know about them.
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "color.h"
 #include "log.h"
 #include "number.h"
 #include "options.h"
 #include "sock.h"
 
 #define COUNT_MAX (UINT64_MAX / 2)
+#define ITEM_MAX  63 /* bytes of a name in a list; none is as long */
 
 typedef int set_fn(struct options *options, const struct option_row *row, const char *name,
 		   const char *argument);
@@ -62,8 +65,9 @@ static int set_filter(struct options *options, const struct option_row *row, con
 static int set_count(struct options *options, const struct option_row *row, const char *name,
 		     const char *argument)
 {
-	(void)row;
-	if (number_parse(argument, strlen(argument), 1, COUNT_MAX, &options->count))
+	uint64_t *count = (uint64_t *)((char *)options + row->target);
+
+	if (number_parse(argument, strlen(argument), 1, COUNT_MAX, count))
 		return bad("number", argument, name, "1 or more");
 	return 0;
 }
@@ -71,41 +75,79 @@ static int set_count(struct options *options, const struct option_row *row, cons
 static int set_duration(struct options *options, const struct option_row *row, const char *name,
 			const char *argument)
 {
-	(void)row;
-	if (number_duration(argument, &options->duration))
+	uint64_t *duration = (uint64_t *)((char *)options + row->target);
+
+	if (number_duration(argument, duration))
 		return bad("duration", argument, name, "such as 30s, 1.5s, 500ms, 5m or 1h");
 	return 0;
 }
 
-static int set_format(struct options *options, const struct option_row *row, const char *name,
-		      const char *argument)
+/* One of the row's words: its index, counted from 1. */
+static int set_word(struct options *options, const struct option_row *row, const char *name,
+		    const char *argument)
 {
-	(void)row;
-	options->writer = writer_find(argument);
-	return options->writer ? 0 : bad("format", argument, name, writer_names());
+	char list[128] = "";
+
+	for (unsigned i = 0; row->words[i]; i++) {
+		if (!strcmp(row->words[i], argument)) {
+			*(unsigned *)((char *)options + row->target) = i + 1;
+			return 0;
+		}
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 row->words[i]);
+	}
+	return bad("value", argument, name, list);
+}
+
+/* Calls take for each item of a list with commas; the item that it does not take, or NULL. */
+static const char *each_item(struct options *options, const char *list,
+			     int (*take)(struct options *options, const char *item))
+{
+	static char item[ITEM_MAX + 1];
+
+	for (;; list++) {
+		size_t length = strcspn(list, ",");
+
+		snprintf(item, sizeof(item), "%.*s", (int)length, list);
+		if (length > ITEM_MAX || take(options, item))
+			return item;
+		list += length;
+		if (!*list)
+			return NULL;
+	}
+}
+
+static int take_category(struct options *options, const char *item)
+{
+	return categories_add(&options->categories, item, false);
+}
+
+static int take_column(struct options *options, const char *item)
+{
+	return columns_add(&options->columns, item);
 }
 
 static int set_events(struct options *options, const struct option_row *row, const char *name,
 		      const char *argument)
 {
-	char item[64];
+	const char *item = each_item(options, argument, take_category);
 
 	(void)row;
-	for (const char *list = argument;; list++) {
-		size_t length = strcspn(list, ",");
-
-		memcpy(item, list, length < sizeof(item) ? length : sizeof(item) - 1);
-		item[length < sizeof(item) ? length : sizeof(item) - 1] = '\0';
-		if (categories_add(&options->categories, item, false))
-			return bad("category", item, name, "see netwatch status");
-		list += length;
-		if (!*list)
-			return 0;
-	}
+	return item ? bad("category", item, name, "see netwatch status") : 0;
 }
 
-#define WATCH	     (COMMAND_SUBSCRIBE | COMMAND_LIST)
-#define FLAG(member) .set = set_flag, .target = offsetof(struct options, member)
+static int set_fields(struct options *options, const struct option_row *row, const char *name,
+		      const char *argument)
+{
+	const char *item = each_item(options, argument, take_column);
+
+	(void)row;
+	return item ? bad("field", item, name, "see netwatch fields") : 0;
+}
+
+#define WATCH		     (COMMAND_SUBSCRIBE | COMMAND_LIST)
+#define MEMBER(set_, member) .set = (set_), .target = offsetof(struct options, member)
+#define FLAG(member)	     MEMBER(set_flag, member)
 #define FILTER(what, set_) \
 	.set = set_filter, .kind = &filter_##what, .target = offsetof(Netwatch__Filter, set_)
 #define FAMILY(number) .set = set_filter, .kind = &filter_families, .target = (number)
@@ -149,13 +191,31 @@ const struct option_row options_table[] = {
 	{"not", {}, 0, NULL, "turn the one option after it round", WATCH, FLAG(negate)},
 
 	{.help = "How it comes out, and when it ends:"},
-	{"output", {}, 'o', "FORMAT", "table (default), compact or json", COMMAND_ALL,
-	 .set = set_format},
-	{"count", {}, 'c', "N", "end after N events", WATCH, .set = set_count},
+	{"output", {}, 'o', "FORMAT", "table (default), compact, json, csv, or pb, the raw stream",
+	 COMMAND_ALL, MEMBER(set_word, format), .words = writer_words},
+	{"fields", {}, 0, "LIST", "columns of table and csv, such as time,raddr,conn.event",
+	 WATCH, .set = set_fields},
+	{"no-header", {}, 'H', NULL, "leave out the header of table and csv", WATCH,
+	 FLAG(no_header)},
+	{"time-format", {}, 0, "FORMAT", "rfc3339, unix, mono or delta, in table, compact and csv",
+	 WATCH, MEMBER(set_word, time_word), .words = time_format_words},
+	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", WATCH,
+	 MEMBER(set_word, color), .words = color_words},
+	{"count", {}, 'c', "N", "end after N events", WATCH, MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
-	 COMMAND_SUBSCRIBE, .set = set_duration},
+	 COMMAND_SUBSCRIBE, MEMBER(set_duration, duration)},
+	{"last", {}, 0, "N", "begin with N events of the collector's history",
+	 COMMAND_SUBSCRIBE, MEMBER(set_count, last)},
+	{"since", {}, 0, "TIME", "begin with what its history holds of that time, such as 5m",
+	 COMMAND_SUBSCRIBE, MEMBER(set_duration, since)},
+	{"no-follow", {}, 0, NULL, "end after what was there before", COMMAND_SUBSCRIBE,
+	 FLAG(no_follow)},
 	{"no-existing", {}, 0, NULL, "leave out the connections that existed before",
 	 COMMAND_SUBSCRIBE, FLAG(no_existing)},
+	{"reconnect", {}, 0, NULL, "when the collector goes away, wait for it and go on",
+	 COMMAND_SUBSCRIBE, FLAG(reconnect)},
+	{"fail-on-loss", {}, 0, NULL, "exit with 6 when events were lost", COMMAND_SUBSCRIBE,
+	 FLAG(fail_on_loss)},
 	{"stats", {}, 0, NULL, "at the end, the account as one JSON object on stderr",
 	 COMMAND_SUBSCRIBE, FLAG(stats)},
 	{"quiet", {}, 'q', NULL, "no hints on stderr; errors and losses are told", COMMAND_ALL,
@@ -165,7 +225,7 @@ const struct option_row options_table[] = {
 
 	{.help = "Other:"},
 	{"socket", {}, 0, "PATH", "the collector's socket, instead of " SOCK_DEFAULT_PATH,
-	 COMMAND_ALL, .set = set_string, .target = offsetof(struct options, socket)},
+	 COMMAND_ALL, MEMBER(set_string, socket)},
 	{"help", {}, '?', NULL, "this text; after a command, that of the command", COMMAND_ALL,
 	 FLAG(help)},
 	{"usage", {}, 0, NULL, "the options in short", COMMAND_ALL, FLAG(usage)},

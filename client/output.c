@@ -34,10 +34,8 @@ int output_begin(struct output *output)
 
 int output_end(struct output *output)
 {
-	int err;
+	int err = output->err;
 
-	output_char(output, '\n');
-	err = output->err;
 	if (err)
 		output_undo(output);
 	return err;

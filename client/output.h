@@ -27,7 +27,9 @@ struct output {
 int output_init(struct output *output, int fd);
 void output_deinit(struct output *output);
 
-/* Brackets a line. Begin makes room; end adds the newline. 0, output->err, or as output_flush. */
+/* Brackets a line. Begin makes room; end takes it back when it cannot be printed. 0, output->err,
+ * or as output_flush.
+ */
 int output_begin(struct output *output);
 int output_end(struct output *output);
 

@@ -2,9 +2,12 @@
 // A function for each kind of Reply. Events are read in place; the few others are unpacked.
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "color.h"
 #include "event.h"
 #include "exit.h"
 #include "log.h"
@@ -40,17 +43,50 @@ static unsigned terminal_width(int fd)
 /* The header waits for this: a request that was refused prints nothing. */
 static void start_writer(struct session *session)
 {
-	const struct writer *writer = session->options->writer;
-
+	const struct options *options = session->options;
+	const struct writer *writer = options->writer;
 	const struct writer_layout layout = {
 		.width = terminal_width(session->output.fd),
-		.several = session->categories > 1,
 		.snapshot = session->ops->snapshot,
+		.header = !options->no_header,
+		.categories = &session->asked,
+		.columns = &options->columns,
+		.time = options->time,
 	};
 
-	if (!session->started && writer->start)
-		writer->start(&session->output, &layout);
+	if (session->started)
+		return;
 	session->started = true;
+	session->losses_told = writer->losses && (!writer->columns || !options->columns.count ||
+						  columns_tell_losses(&options->columns));
+	if (writer->colors)
+		color_init(options->color ? options->color - 1 : COLOR_AUTO, session->output.fd);
+	if (writer->start)
+		writer->start(&session->output, &layout);
+	if (writer->reply)
+		writer->reply(&session->output, NETWATCH__REPLY__REPLY_HELLO, session->hello,
+			      session->hello_size);
+}
+
+/* What is no event, for the formats that have it: of a stream that goes on, only once. */
+static void forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
+{
+	const struct writer *writer = session->options->writer;
+
+	if (session->started && writer->reply)
+		writer->reply(&session->output, number, data, size);
+}
+
+static int keep_hello(struct session *session, const uint8_t *data, size_t size)
+{
+	if (session->hello)
+		return 0;
+	session->hello = malloc(size + 1); /* it may be empty */
+	if (!session->hello)
+		return -ENOMEM;
+	memcpy(session->hello, data, size);
+	session->hello_size = size;
+	return 0;
 }
 
 static int on_hello(struct session *session, const uint8_t *data, size_t size)
@@ -64,10 +100,16 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 		return -EBADMSG;
 	}
 	session->scope = hello->scope;
+	session_timer(session, 0, NULL);
+	resume_hello(&session->resume, hello->epoch);
 	if (hello->major != VERSION_MAJOR) {
 		log_error("the collector speaks version %" PRIu32 " of the protocol, not %u",
 			  hello->major, VERSION_MAJOR);
 		status = EXIT_VERSION;
+	}
+	if (!status && keep_hello(session, data, size)) {
+		log_error("out of memory");
+		status = EXIT_ERROR;
 	}
 	if (!status)
 		status = session->ops->start(session, hello);
@@ -76,16 +118,6 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 		end(session, status);
 	netwatch__hello__free_unpacked(hello, NULL);
 	return 0;
-}
-
-static int on_subscribed(struct session *session, const uint8_t *data, size_t size)
-{
-	(void)data;
-	(void)size;
-	start_writer(session);
-	if (session->ops->subscribed)
-		session->ops->subscribed(session);
-	return output_flush(&session->output);
 }
 
 /* A loss goes to stderr, at its place among the lines before it. */
@@ -110,12 +142,30 @@ static void leave_out_ssh(struct session *session)
 	session->ssh.told = true;
 }
 
-static int on_event(struct session *session, const uint8_t *data, size_t size)
+static int write_event(struct session *session, const struct event *event)
 {
 	const struct writer *writer = session->options->writer;
+	struct output *output = &session->output;
+	int err = output_begin(output);
+
+	if (err)
+		return err;
+	writer->event(output, event);
+	if (!writer->binary)
+		output_char(output, '\n');
+	return output_end(output);
+}
+
+static int on_loss(struct session *session, const struct event *event)
+{
+	session->lost = true;
+	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
+}
+
+static int print_event(struct session *session, const uint8_t *data, size_t size)
+{
 	uint64_t limit = session->options->count;
 	struct event event;
-	bool lost;
 	int err;
 
 	if (limit && session->printed == limit)
@@ -127,22 +177,49 @@ static int on_event(struct session *session, const uint8_t *data, size_t size)
 		leave_out_ssh(session);
 		return 0;
 	}
-	if (!session->started)
-		start_writer(session);
-	lost = event_is_lost(&event);
-	if (lost && !writer->losses)
-		return tell_loss(session, &event);
-	err = output_begin(&session->output);
+	start_writer(session);
+	if (session->options->reconnect)
+		resume_seen(&session->resume, &event);
+	if (event_is_lost(&event))
+		return on_loss(session, &event);
+	err = write_event(session, &event);
 	if (err)
-		return err;
-	writer->event(&session->output, &event);
-	err = output_end(&session->output);
-	if (err || lost)
 		return err;
 	session->printed++;
 	if (session->printed == limit)
 		stop_ask();
 	return 0;
+}
+
+/* The time without a collector: before what comes first when there is one again. */
+static int tell_gap(struct session *session)
+{
+	uint8_t data[RESUME_GAP_MAX];
+	size_t size = resume_take_gap(&session->resume, data);
+
+	return print_event(session, data, size);
+}
+
+static int on_event(struct session *session, const uint8_t *data, size_t size)
+{
+	int err = session->resume.gap ? tell_gap(session) : 0;
+
+	return err ? err : print_event(session, data, size);
+}
+
+static int on_subscribed(struct session *session, const uint8_t *data, size_t size)
+{
+	int err = session->resume.gap ? tell_gap(session) : 0;
+
+	if (err)
+		return err;
+	start_writer(session);
+	if (!session->account.begun++)
+		forward(session, NETWATCH__REPLY__REPLY_SUBSCRIBED, data, size);
+	resume_live(&session->resume);
+	if (session->ops->subscribed)
+		session->ops->subscribed(session);
+	return output_flush(&session->output);
 }
 
 static int on_status(struct session *session, const uint8_t *data, size_t size)
@@ -162,17 +239,37 @@ static int on_error(struct session *session, const uint8_t *data, size_t size)
 		[NETWATCH__ERROR__CODE__UNAVAILABLE] = EXIT_UNAVAILABLE,
 	};
 	Netwatch__Error *error = netwatch__error__unpack(NULL, size, data);
+	const char *message;
 	unsigned code;
 
 	if (!error)
 		return -EBADMSG;
 	code = (unsigned)error->code;
-	log_error("%s", error->message ? error->message : "the collector refused the request");
-	end(session, code < sizeof(statuses) / sizeof(statuses[0]) && statuses[code]
-			     ? statuses[code]
-			     : EXIT_ERROR);
+	message = error->message ? error->message : "the collector refused the request";
+	if (code == NETWATCH__ERROR__CODE__BUSY && session->resume.tries) {
+		session_disconnected(session, message);
+	} else {
+		log_error("%s", message);
+		end(session, code < sizeof(statuses) / sizeof(statuses[0]) && statuses[code]
+				     ? statuses[code]
+				     : EXIT_ERROR);
+	}
 	netwatch__error__free_unpacked(error, NULL);
 	return 0;
+}
+
+static void add_totals(struct session *session, const Netwatch__Totals *totals)
+{
+	Netwatch__Totals *sum = &session->account.sum;
+
+	session->account.given++;
+	sum->matched += totals->matched;
+	sum->delivered += totals->delivered;
+	sum->filtered += totals->filtered;
+	sum->lost_kernel += totals->lost_kernel;
+	sum->lost_queue += totals->lost_queue;
+	sum->duration_us += totals->duration_us;
+	session->lost |= totals->lost_kernel || totals->lost_queue;
 }
 
 static int on_bye(struct session *session, const uint8_t *data, size_t size)
@@ -190,15 +287,14 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	if (!session->ops->status) /* a list may be empty */
 		start_writer(session);
 	reason = (unsigned)bye->reason;
-	session->totals = bye->totals;
-	bye->totals = NULL;
+	if (bye->totals)
+		add_totals(session, bye->totals);
 	netwatch__bye__free_unpacked(bye, NULL);
 	end(session, EXIT_OK);
-	if (session->stopping || !(reason < sizeof(reasons) / sizeof(reasons[0])) ||
-	    !reasons[reason])
-		return 0;
-	log_error("disconnected: %s", reasons[reason]);
-	end(session, EXIT_DISCONNECTED);
+	if (!session->stopping && reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason])
+		session_disconnected(session, reasons[reason]);
+	if (!session->resume.wanted)
+		forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
 	return 0;
 }
 

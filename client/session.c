@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The loop: wait, read all there is, print all of it, write it out, wait again.
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include "stop.h"
 #include "version.h"
 
+#define ANSWER_MS  30000 /* for the collector's hello */
 #define READ_SIZE  (256 * 1024)
 #define INPUT_SIZE (READ_SIZE + FRAME_REPLY_MAX + FRAME_PREFIX_MAX)
 
@@ -50,17 +50,26 @@ static int fail_output(struct session *session, int err)
 	session->ended = session->mute = true;
 	if (err == -ECANCELED) /* we were told to go, and nobody takes the rest */
 		return session->status = EXIT_OK;
-	if (err == -EPIPE) /* SIGPIPE is ignored */
+	if (err == -EPIPE) {
+		session->broken_pipe = true;
 		return session->status = EXIT_OUTPUT;
+	}
 	log_error("cannot write the output: %s", strerror(-err));
 	return session->status = EXIT_OUTPUT;
 }
 
-static int disconnected(struct session *session, const char *why)
+void session_disconnected(struct session *session, const char *why)
 {
 	session->ended = true;
+	session->resume.wanted =
+		session->options->reconnect && session->account.begun && !session->stopping;
+	if (session->resume.wanted) {
+		if (!session->resume.tries)
+			log_warn("disconnected: %s; waiting for the collector", why);
+		return;
+	}
 	log_error("disconnected: %s", why);
-	return session->status = EXIT_DISCONNECTED;
+	session->status = EXIT_DISCONNECTED;
 }
 
 int session_send(struct session *session, const Netwatch__Request *request)
@@ -112,28 +121,28 @@ void session_note(const struct session *session, const char *text)
 		log_info("%s", text);
 }
 
-void session_hint_after(struct session *session, int milliseconds,
-			void (*hint)(struct session *session))
+void session_timer(struct session *session, int milliseconds,
+		   void (*timer)(struct session *session))
 {
-	session->hint = hint;
-	session->hint_at = now_ms() + milliseconds;
+	session->timer = timer;
+	session->timer_at = milliseconds ? now_ms() + milliseconds : 0;
 }
 
-/* Milliseconds until the hint is due, or -1. */
-static int until_hint(struct session *session)
+/* Milliseconds until the timer is due, or -1. Calls it when it is. */
+static int run_timer(struct session *session)
 {
-	int64_t left;
+	int64_t left = session->timer_at ? session->timer_at - now_ms() : -1;
 
-	if (session->printed)
-		session->hint_at = 0;
-	if (!session->hint_at)
-		return -1;
-	left = session->hint_at - now_ms();
-	if (left > 0)
+	if (!session->timer_at || left > 0)
 		return (int)left;
-	session->hint_at = 0;
-	session->hint(session);
-	return -1;
+	session->timer_at = 0;
+	session->timer(session);
+	return 0;
+}
+
+static void no_answer(struct session *session)
+{
+	session_disconnected(session, "the collector does not answer");
 }
 
 static void begin_stop(struct session *session)
@@ -161,7 +170,7 @@ static void handle_input(struct session *session)
 			break;
 		err = n < 0 ? (int)n : reply_handle(session, body, length);
 		if (err == -EBADMSG || err == -EMSGSIZE)
-			disconnected(session, "the collector sent what is no message");
+			session_disconnected(session, "the collector sent what is no message");
 		else if (err)
 			fail_output(session, err);
 		at += n > 0 ? (size_t)n : 0;
@@ -177,11 +186,11 @@ static void receive(struct session *session)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n < 0 && errno != ECONNRESET) {
-		disconnected(session, strerror(errno));
+		session_disconnected(session, strerror(errno));
 		return;
 	}
 	if (n <= 0) {
-		disconnected(session, "the collector closed the connection without a word");
+		session_disconnected(session, "the collector closed the connection without a word");
 		return;
 	}
 	session->have += (size_t)n;
@@ -193,7 +202,7 @@ static void broken_pipe(struct session *session)
 {
 	session->ended = session->mute = true;
 	session->status = EXIT_OUTPUT;
-	raise(SIGPIPE);
+	session->broken_pipe = true;
 }
 
 /* stdout, if somebody reads it who can go away; or -1. */
@@ -205,54 +214,127 @@ static int stdout_pipe(void)
 	return pipe ? STDOUT_FILENO : -1;
 }
 
-static void turn(struct session *session)
+static void child_ended(struct session *session)
+{
+	child_reap(&session->child);
+	stop_ask();
+}
+
+/* Waits for what may come, at most that long (-1: for ever). True: the collector said something. */
+static bool wait_for(struct session *session, int milliseconds)
 {
 	struct pollfd fds[] = {
-		{.fd = session->fd, .events = POLLIN}, {.fd = session->pipe}, /* its errors only */
+		{.fd = session->fd, .events = POLLIN},
+		{.fd = session->pipe}, /* its errors only */
+		{.fd = session->child.fd, .events = POLLIN},
 	};
-	int ready = stop_poll(fds, 2, until_hint(session));
+	int ready = stop_poll(fds, sizeof(fds) / sizeof(fds[0]), milliseconds);
 
-	if (ready > 0 && fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+	child_pass_signal(&session->child);
+	if (ready <= 0)
+		return false;
+	if (fds[2].revents)
+		child_ended(session);
+	if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL))
 		broken_pipe(session);
-		return;
-	}
-	if (ready > 0 && fds[0].revents)
-		receive(session);
+	return !session->ended && fds[0].revents;
 }
 
 static void loop(struct session *session)
 {
 	while (!session->ended) {
-		int err;
+		int err, wait;
 
 		if (stop_state() == STOP_NOW)
 			break;
 		if (stop_state() == STOP_ASKED && !session->stopping)
 			begin_stop(session);
-		if (!session->ended)
-			turn(session);
+		wait = session->ended ? 0 : run_timer(session);
+		if (!session->ended && wait_for(session, wait))
+			receive(session);
 		err = session->mute ? 0 : output_flush(&session->output);
 		if (err)
 			fail_output(session, err);
 	}
 }
 
+/* One connection, from hello to its end. */
+static void converse(struct session *session)
+{
+	session->have = 0;
+	session->requested = session->ended = false;
+	session->status = send_hello(session);
+	session_timer(session, ANSWER_MS, no_answer);
+	if (!session->status)
+		loop(session);
+	close(session->fd);
+	session->fd = -1;
+}
+
+/* Waits until there is a collector again. False: it is time to end. */
+static bool connect_again(struct session *session)
+{
+	int err;
+
+	session->ended = false;
+	do {
+		int64_t until = now_ms() + resume_delay(&session->resume);
+
+		for (int64_t left = until - now_ms(); left > 0; left = until - now_ms()) {
+			wait_for(session, (int)left);
+			if (stop_state() != STOP_NO || session->ended)
+				return false;
+		}
+		session->fd = sock_connect(session->options->socket);
+		err = session->fd < 0 ? session->fd : 0;
+	} while (err == -ENOENT || err == -ECONNREFUSED);
+	if (err)
+		session->status = fail_connect(session->options->socket, err);
+	return !err;
+}
+
+static int start(struct session *session)
+{
+	session->fd = sock_connect(session->options->socket);
+	if (session->fd < 0)
+		return fail_connect(session->options->socket, session->fd);
+	session->input = malloc(INPUT_SIZE);
+	if (session->input && !output_init(&session->output, STDOUT_FILENO) && !reply_init())
+		return 0;
+	log_error("out of memory");
+	return EXIT_ERROR;
+}
+
+/* Of several, what went wrong first in the stream counts; then COMMAND. */
+static int exit_status(const struct session *session)
+{
+	if (session->child.status)
+		return session->child.status;
+	if (session->status || !session->lost || !session->options->fail_on_loss)
+		return session->status;
+	log_error("events were lost");
+	return EXIT_LOSS;
+}
+
 int session_run(struct session *session, const struct options *options,
 		const struct session_ops *ops)
 {
-	*session = (struct session){.options = options, .ops = ops, .pipe = stdout_pipe()};
-	session->fd = sock_connect(options->socket);
-	if (session->fd < 0)
-		return fail_connect(options->socket, session->fd);
-	session->input = malloc(INPUT_SIZE);
-	if (!session->input || output_init(&session->output, STDOUT_FILENO) || reply_init()) {
-		log_error("out of memory");
-		return EXIT_ERROR;
-	}
-	session->status = send_hello(session);
-	if (!session->status)
-		loop(session);
-	return session->status;
+	int status;
+
+	*session = (struct session){
+		.options = options, .ops = ops, .fd = -1, .pipe = stdout_pipe(), .child.fd = -1};
+	status = start(session);
+	if (status)
+		return status;
+	if (options->child)
+		stop_ignore_pipe();
+	do
+		converse(session);
+	while (session->resume.wanted && connect_again(session));
+	child_wait(&session->child);
+	if (session->broken_pipe)
+		stop_by_pipe();
+	return exit_status(session);
 }
 
 void session_deinit(struct session *session)
@@ -260,7 +342,6 @@ void session_deinit(struct session *session)
 	if (session->fd >= 0)
 		close(session->fd);
 	free(session->input);
+	free(session->hello);
 	output_deinit(&session->output);
-	if (session->totals)
-		netwatch__totals__free_unpacked(session->totals, NULL);
 }

@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 #include "netwatch.pb-c.h"
+#include "child.h"
 #include "options.h"
 #include "output.h"
+#include "resume.h"
 #include "ssh.h"
 
 struct session;
@@ -31,6 +33,12 @@ struct session_ops {
 	bool snapshot; /* the events tell of now, not of what happens */
 };
 
+/* The account of all subscriptions of a session that gave one. */
+struct account {
+	Netwatch__Totals sum;
+	unsigned begun, given; /* subscriptions */
+};
+
 struct session {
 	const struct options *options;
 	const struct session_ops *ops;
@@ -39,19 +47,26 @@ struct session {
 	int pipe;	/* stdout when it is one, or -1 */
 	uint8_t *input; /* INPUT_SIZE bytes; the first have are filled */
 	size_t have;
-	size_t categories; /* asked for; 0: not by name */
-	bool requested;	   /* hello was answered, and the request is out */
-	bool started;	   /* the writer */
+	struct categories asked; /* none: not by name */
+	bool requested;		 /* hello was answered, and the request is out */
+	bool started;		 /* the writer */
+	bool losses_told;	 /* by the writer, in its stream */
 	bool stopping;
-	bool ended; /* bye or an error came, or we are done: leave with status */
-	bool mute;  /* output failed: write no more */
+	bool ended;	  /* bye or an error came, or we are done: leave with status */
+	bool mute;	  /* output failed: write no more */
+	bool lost;	  /* at least one event */
+	bool broken_pipe; /* stdout's reader is gone */
 	int status;
 	uint64_t printed; /* events, without losses */
 	struct ssh ssh;	  /* left out */
-	int64_t hint_at;  /* monotonic ms at which hint is called, or 0 */
-	void (*hint)(struct session *session);
+	struct child child;
+	struct resume resume;
+	int64_t timer_at; /* monotonic ms at which timer is called, or 0 */
+	void (*timer)(struct session *session);
+	uint8_t *hello; /* the collector's first, as it came: hello_size bytes */
+	size_t hello_size;
 	Netwatch__Scope scope;
-	Netwatch__Totals *totals; /* of the bye, or NULL */
+	struct account account;
 };
 
 /* Runs the conversation to its end. Returns the exit status. */
@@ -65,8 +80,11 @@ int session_send(struct session *session, const Netwatch__Request *request);
 /* Says something on stderr that is no error, unless --quiet. */
 void session_note(const struct session *session, const char *text);
 
-/* Calls session->hint when nothing was printed for that long. */
-void session_hint_after(struct session *session, int milliseconds,
-			void (*hint)(struct session *session));
+/* Calls timer once, after that time; there is one timer. 0: not any more. */
+void session_timer(struct session *session, int milliseconds,
+		   void (*timer)(struct session *session));
+
+/* The stream ended without our asking, and that may be told or mended by another connection. */
+void session_disconnected(struct session *session, const char *why);
 
 #endif

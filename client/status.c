@@ -136,6 +136,7 @@ static int put_json(struct output *output, const uint8_t *data, size_t size)
 	if (!schema || message_read(&message, schema, data, size))
 		return -1;
 	writer_json_message(output, &message);
+	output_char(output, '\n');
 	return output_end(output);
 }
 

@@ -10,12 +10,17 @@
 
 #define GRACE_S 1 /* for what is still on its way */
 
-static volatile sig_atomic_t state;
-static sigset_t outside, ours; /* signal masks: while waiting, and else */
+static volatile sig_atomic_t state, last, by_terminal;
+static sigset_t inherited, outside, ours; /* signal masks: at first, while waiting, and else */
+static bool pipe_ignored;		  /* by us */
 
-static void on_signal(int number)
+static void on_signal(int number, siginfo_t *info, void *context)
 {
-	(void)number;
+	(void)context;
+	if (number != SIGALRM || state == STOP_NO) {
+		last = number == SIGALRM ? SIGTERM : number;
+		by_terminal = number != SIGALRM && info->si_code == SI_KERNEL;
+	}
 	if (state < STOP_NOW)
 		state++;
 	alarm(GRACE_S); /* again and again: one that comes just before a system call is not lost */
@@ -23,7 +28,7 @@ static void on_signal(int number)
 
 void stop_init(void)
 {
-	struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
 	static const int numbers[] = {SIGINT, SIGTERM, SIGALRM};
 
 	sigemptyset(&ours);
@@ -34,7 +39,8 @@ void stop_init(void)
 	}
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigaction(numbers[i], &action, NULL);
-	sigprocmask(SIG_BLOCK, &ours, &outside);
+	sigprocmask(SIG_BLOCK, &ours, &inherited);
+	outside = inherited;
 	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		sigdelset(&outside, numbers[i]);
 }
@@ -61,6 +67,43 @@ void stop_after(uint64_t milliseconds)
 
 	if (state == STOP_NO)
 		setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+int stop_take_signal(bool *send)
+{
+	int number = last;
+
+	last = 0;
+	*send = !by_terminal;
+	return number;
+}
+
+const sigset_t *stop_inherited(void)
+{
+	return &inherited;
+}
+
+void stop_ignore_pipe(void)
+{
+	struct sigaction action;
+
+	sigaction(SIGPIPE, NULL, &action);
+	pipe_ignored = action.sa_handler != SIG_IGN;
+	signal(SIGPIPE, SIG_IGN);
+}
+
+void stop_by_pipe(void)
+{
+	if (pipe_ignored)
+		signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
+}
+
+void stop_defaults(sigset_t *signals)
+{
+	sigemptyset(signals);
+	if (pipe_ignored)
+		sigaddset(signals, SIGPIPE);
 }
 
 int stop_poll(struct pollfd *fds, nfds_t count, int timeout)

@@ -7,6 +7,8 @@
 #define NETWATCH_STOP_H
 
 #include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +24,22 @@ void stop_ask(void);
 
 /* Asks after that many milliseconds from now. */
 void stop_after(uint64_t milliseconds);
+
+/*
+ * The signal that ends a child now, once: what ended us, SIGTERM at the end of stop_after's time;
+ * 0: none. *send: it is to be sent; a terminal sends its signals to the child by itself.
+ */
+int stop_take_signal(bool *send);
+
+/* For a child: the signal mask that we were started with, and the signals that we changed. */
+const sigset_t *stop_inherited(void);
+void stop_defaults(sigset_t *signals);
+
+/* Ends by SIGPIPE no more: who writes gets EPIPE. */
+void stop_ignore_pipe(void);
+
+/* Ends the program by SIGPIPE, as a reader of a pipe that is gone does; or returns. */
+void stop_by_pipe(void);
 
 /* poll(2) that a stop interrupts (returns -EINTR). timeout in ms, or -1. */
 int stop_poll(struct pollfd *fds, nfds_t count, int timeout);

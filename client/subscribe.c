@@ -19,9 +19,11 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
 	const struct options *options = session->options;
-	struct categories wanted = options->categories;
-	const char *missing = categories_settle(&wanted, hello->category, hello->n_category);
+	struct categories *asked = &session->asked;
+	const char *missing;
 
+	*asked = options->categories;
+	missing = categories_settle(asked, hello->category, hello->n_category);
 	if (missing) {
 		log_error("the collector does not offer \"%s\" here; see netwatch status", missing);
 		return EXIT_UNAVAILABLE;
@@ -29,16 +31,21 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	if (hello->has_scope && hello->scope == NETWATCH__SCOPE__NOTHING)
 		session_note(session, "the collector cannot tell who you are (an unmapped uid), so "
 				      "you see nothing");
+	if (options->last || options->since) {
+		log_error("--%s: the collector keeps no events; it needs --history",
+			  options->last ? "last" : "since");
+		return EXIT_UNAVAILABLE;
+	}
 	if (isatty(STDOUT_FILENO))
 		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
-	subscribe.category = (char **)wanted.names;
-	subscribe.n_category = session->categories = wanted.count;
+	subscribe.category = (char **)asked->names;
+	subscribe.n_category = asked->count;
 	subscribe.filter = options->filter.message;
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_existing = subscribe.existing = !options->no_existing;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
 	request.subscribe = &subscribe;
-	if (options->duration)
+	if (options->duration && !session->account.begun)
 		stop_after(options->duration);
 	return session_send(session, &request);
 }
@@ -55,38 +62,54 @@ static void stop(struct session *session)
 
 static void hint(struct session *session)
 {
+	if (session->printed)
+		return;
 	session_note(session,
 		     "nothing yet: --dport is the port of the other side; for a server on this "
 		     "host take --sport, or --port for both");
 }
 
-static void subscribed(struct session *session)
+/* The first subscription is live. */
+static void begin(struct session *session)
 {
 	const struct options *options = session->options;
 	const Netwatch__PortSet *rport = options->filter.message->rport;
-	const ProtobufCEnumValue *scope =
-		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, session->scope);
 
 	if (options->duration) /* counts from here, if it did not end on the way */
 		stop_after(options->duration);
-	if (options->verbose)
-		dprintf(STDERR_FILENO, "subscribed, scope %s\n", scope ? scope->name : "unknown");
 	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
-		session_hint_after(session, HINT_MS, hint);
+		session_timer(session, HINT_MS, hint);
+	if (options->no_follow || (options->child && child_start(&session->child, options->child)))
+		stop_ask();
 }
 
-static void print_stats(const Netwatch__Totals *totals)
+static void subscribed(struct session *session)
 {
-	if (!totals) {
-		log_warn("no statistics: the collector did not give its account");
+	const struct options *options = session->options;
+	const ProtobufCEnumValue *scope =
+		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, session->scope);
+
+	if (options->verbose)
+		dprintf(STDERR_FILENO, "subscribed, scope %s\n", scope ? scope->name : "unknown");
+	if (session->account.begun == 1)
+		begin(session);
+}
+
+static void print_stats(const struct account *account)
+{
+	const Netwatch__Totals *sum = &account->sum;
+
+	if (account->given < account->begun)
+		log_warn("the collector did not give its account of %u of %u subscriptions",
+			 account->begun - account->given, account->begun);
+	if (!account->given)
 		return;
-	}
 	dprintf(STDERR_FILENO,
 		"{\"matched\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"filtered\":%" PRIu64
 		",\"lost_kernel\":%" PRIu64 ",\"lost_queue\":%" PRIu64 ",\"duration_s\":%" PRIu64
 		".%06" PRIu64 "}\n",
-		totals->matched, totals->delivered, totals->filtered, totals->lost_kernel,
-		totals->lost_queue, totals->duration_us / 1000000, totals->duration_us % 1000000);
+		sum->matched, sum->delivered, sum->filtered, sum->lost_kernel, sum->lost_queue,
+		sum->duration_us / 1000000, sum->duration_us % 1000000);
 }
 
 int subscribe_run(struct options *options)
@@ -97,10 +120,15 @@ int subscribe_run(struct options *options)
 		.subscribed = subscribed,
 	};
 	struct session session;
-	int status = session_run(&session, options, &ops);
+	int status;
 
-	if (options->stats && session.requested)
-		print_stats(session.totals);
+	if (options->no_follow && options->child) {
+		log_error("--no-follow ends before -- COMMAND could do anything");
+		return EXIT_USAGE;
+	}
+	status = session_run(&session, options, &ops);
+	if (options->stats && session.account.begun)
+		print_stats(&session.account);
 	session_deinit(&session);
 	return status;
 }

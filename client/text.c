@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Values as text for people, shared by the formats that are not JSON.
-#include <time.h>
-
+#include "color.h"
 #include "escape.h"
 #include "text.h"
-
-#define SECONDS_MAX 253402300799 /* end of the year 9999, and of RFC 3339 */
 
 void text_escaped(struct output *output, const void *text, size_t length)
 {
@@ -38,11 +35,16 @@ static void text_signed(struct output *output, const struct schema_field *field,
 static void text_enum(struct output *output, const struct schema_field *field, struct value value)
 {
 	const struct schema_name *name = schema_name(field, value.number);
+	const char *color = name ? color_of(name->quoted + 1, name->length - 2u) : NULL;
 
+	if (color)
+		output_text(output, color);
 	if (name)
 		output_bytes(output, name->quoted + 1, name->length - 2u);
 	else
 		output_signed(output, (int64_t)value.number);
+	if (color)
+		output_text(output, COLOR_END);
 }
 
 static void text_string(struct output *output, const struct schema_field *field, struct value value)
@@ -55,7 +57,7 @@ static void text_timestamp(struct output *output, const struct schema_field *fie
 			   struct value value)
 {
 	(void)field;
-	text_time(output, value);
+	text_time(output, &time_rfc3339, value);
 }
 
 static void text_message(struct output *output, const struct schema_field *field,
@@ -126,79 +128,17 @@ void text_fields(struct output *output, const struct message *message, uint64_t 
 	}
 }
 
-/* The date of a second, as that of the previous line, nearly always. */
-struct second {
-	struct tm *(*convert)(const time_t *time, struct tm *tm);
-	const char *format;
-	int64_t seconds;
-	size_t length;
-	char text[32];
-};
-
-/* What its fraction is counted in. */
-struct unit {
-	unsigned digits;
-	uint32_t nanoseconds;
-};
-
-static char *put_second(char *to, struct second *second, int64_t seconds)
+void text_time(struct output *output, const struct time_format *format, struct value timestamp)
 {
-	time_t time = (time_t)seconds;
-	struct tm tm;
-
-	if (!second->length || second->seconds != seconds) {
-		second->length = strftime(second->text, sizeof(second->text), second->format,
-					  second->convert(&time, &tm));
-		second->seconds = seconds;
-	}
-	memcpy(to, second->text, sizeof(second->text)); /* a constant size is quicker */
-	return to + second->length;
-}
-
-static char *put_time(char *to, struct second *second, struct value timestamp,
-		      const struct unit *unit)
-{
-	uint32_t nanoseconds;
-	int64_t seconds;
-
-	if (message_time(timestamp, &seconds, &nanoseconds) || seconds < 0 || seconds > SECONDS_MAX)
-		return NULL;
-	to = put_second(to, second, seconds);
-	return output_put_digits(to, nanoseconds / unit->nanoseconds, unit->digits);
-}
-
-static void local_time(struct output *output, struct value timestamp, const struct unit *unit)
-{
-	static struct second second = {.convert = localtime_r, .format = "%H:%M:%S."};
-	char *to = output_room(output, TEXT_TIME_MAX);
+	char *to = output_room(output, TIMESTAMP_MAX);
 
 	if (!to)
 		return;
-	to = put_time(to, &second, timestamp, unit);
+	to = timestamp_put(to, format, timestamp);
 	if (to)
 		output_take(output, to);
 	else
 		output->err = -EBADMSG;
-}
-
-void text_time(struct output *output, struct value timestamp)
-{
-	local_time(output, timestamp, &(struct unit){6, 1000});
-}
-
-void text_time_ms(struct output *output, struct value timestamp)
-{
-	local_time(output, timestamp, &(struct unit){3, 1000000});
-}
-
-char *text_put_rfc3339(char *to, struct value timestamp)
-{
-	static struct second second = {.convert = gmtime_r, .format = "%Y-%m-%dT%H:%M:%S."};
-
-	to = put_time(to, &second, timestamp, &(struct unit){9, 1});
-	if (to)
-		*to++ = 'Z';
-	return to;
 }
 
 void text_endpoint(struct output *output, const struct message *message, int address, int port)
@@ -235,11 +175,21 @@ void text_process(struct output *output, const struct message *message, int comm
 	output_char(output, ']');
 }
 
+/* Bytes of the colour that begins here, or 0. Escapes of others are not in our output. */
+static size_t color_length(const char *text, size_t size)
+{
+	const char *end = *text == '\033' ? memchr(text, 'm', size) : NULL;
+
+	return end ? (size_t)(end - text) + 1 : 0;
+}
+
 size_t text_width(const char *text, size_t size)
 {
-	size_t width = 0;
+	size_t width = 0, color;
 
-	for (size_t i = 0; i < size; i++)
-		width += ((unsigned char)text[i] & 0xc0) != 0x80;
+	for (size_t i = 0; i < size; i += color ? color : 1) {
+		color = color_length(text + i, size - i);
+		width += !color && ((unsigned char)text[i] & 0xc0) != 0x80;
+	}
 	return width;
 }

@@ -5,15 +5,15 @@
 #include "text.h"
 #include "writer.h"
 
-static int time_index, pid_index, comm_index, laddr, lport, raddr, rport, role_index;
+static const struct time_format *time_format;
+static int pid_index, comm_index, laddr, lport, raddr, rport, role_index;
 
 static void compact_start(struct output *output, const struct writer_layout *layout)
 {
 	const struct schema *connection = event_connection_schema();
 
 	(void)output;
-	(void)layout;
-	time_index = schema_find(event_schema(), "time");
+	time_format = layout->time ? layout->time : &time_of_day;
 	pid_index = schema_find(connection, "pid");
 	comm_index = schema_find(connection, "comm");
 	laddr = schema_find(connection, "laddr");
@@ -48,9 +48,10 @@ static void put_detail(struct output *output, const struct message *detail)
 static void compact_event(struct output *output, const struct event *event)
 {
 	const struct message *connection = &event->connection;
+	struct value time;
 
-	if (message_has(&event->top, time_index)) {
-		text_time(output, event->top.values[time_index]);
+	if (event_time(event, &time)) {
+		text_time(output, time_format, time);
 		output_char(output, ' ');
 	}
 	if (connection->present) {
@@ -69,6 +70,7 @@ static void compact_event(struct output *output, const struct event *event)
 const struct writer writer_compact = {
 	.name = "compact",
 	.help = "one short line",
+	.colors = true,
 	.start = compact_start,
 	.event = compact_event,
 };

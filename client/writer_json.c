@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // JSON lines: ProtoJSON with the field names of the .proto file, counters as plain numbers.
 #include "escape.h"
-#include "text.h"
+#include "timestamp.h"
 #include "writer.h"
 
 #define UNIT_MAX 6 /* output bytes for one input byte: \uNNNN */
 #define VALUE_MAX                                                                      \
-	TEXT_TIME_MAX /* the longest value but for strings, which need two quotes more \
+	TIMESTAMP_MAX /* the longest value but for strings, which need two quotes more \
 		       */
 
 /* Bytes that stand for themselves in a string; all others need a look. */
@@ -114,7 +114,7 @@ static char *put_timestamp(char *to, const struct schema_field *field, struct va
 {
 	(void)field;
 	*to++ = '"';
-	to = text_put_rfc3339(to, value);
+	to = timestamp_put(to, &time_rfc3339, value);
 	if (to)
 		*to++ = '"';
 	return to;

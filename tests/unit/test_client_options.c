@@ -17,10 +17,10 @@
 #define ARGS_MAX 32
 
 static const struct command commands[] = {
-	{"subscribe", COMMAND_SUBSCRIBE, "", NULL},
-	{"list", COMMAND_LIST, "", NULL},
-	{"status", COMMAND_STATUS, "", NULL},
-	{NULL, 0, NULL, NULL},
+	{"subscribe", COMMAND_SUBSCRIBE, NULL, "", NULL, true},
+	{"list", COMMAND_LIST, NULL, "", NULL, false},
+	{"status", COMMAND_STATUS, NULL, "", NULL, false},
+	{.name = NULL},
 };
 
 /* Splits line at spaces; an empty argument is written as ''. The text lives until the next. */

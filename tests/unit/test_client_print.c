@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "client/categories.h"
+#include "client/columns.h"
 #include "client/event.h"
 #include "client/ssh.h"
 #include "netwatch.pb-c.h"
@@ -71,6 +73,7 @@ static int print_bytes(const struct writer *writer, const uint8_t *data, size_t 
 	err = event_read(&event, data, size);
 	if (!err) {
 		writer->event(&output, &event);
+		output_char(&output, '\n');
 		err = output_end(&output);
 	}
 	assert_true(output.used < room);
@@ -148,6 +151,9 @@ static void json_lost(void **state)
 	       "\"first\":\"1970-01-01T00:00:00.000000000Z\"}}\n");
 }
 
+static const struct columns none; /* chosen */
+static const struct writer_layout plain;
+
 /* Starts a table, and checks its header. */
 static void expect_header(const struct writer_layout *layout, const char *line)
 {
@@ -163,7 +169,16 @@ static void expect_header(const struct writer_layout *layout, const char *line)
 /* For a terminal of that width, or 0. */
 static void start_table(unsigned width, bool several, const char *line)
 {
-	expect_header(&(struct writer_layout){.width = width, .several = several}, line);
+	const struct categories two = {.names = {"conn", "packet"}, .count = several ? 2 : 1};
+
+	expect_header(
+		&(struct writer_layout){
+			.width = width,
+			.header = true,
+			.categories = &two,
+			.columns = &none,
+		},
+		line);
 }
 
 static void table_line(void **state)
@@ -215,6 +230,7 @@ static void table_wraps(void **state)
 
 static void table_widths(void **state)
 {
+	const struct categories conn = {.names = {"conn"}, .count = 1};
 	struct sample sample;
 
 	(void)state;
@@ -223,7 +239,11 @@ static void table_widths(void **state)
 	start_table(80, true,
 		    "TIME         CATEGORY EVENT       LOCAL           REMOTE          "
 		    "PROCESS         DETAILS\n");
-	expect_header(&(struct writer_layout){.width = 80, .snapshot = true},
+	expect_header(&(struct writer_layout){.width = 80,
+					      .snapshot = true,
+					      .header = true,
+					      .categories = &conn,
+					      .columns = &none},
 		      "EVENT       LOCAL           REMOTE          PROCESS         DETAILS\n");
 	start_table(120, false,
 		    "TIME            EVENT       LOCAL                 REMOTE                "
@@ -269,7 +289,7 @@ static void compact_line(void **state)
 	struct sample sample;
 
 	(void)state;
-	writer_compact.start(NULL, NULL);
+	writer_compact.start(NULL, &plain);
 	sample_init(&sample);
 	expect(&writer_compact, &sample.event,
 	       "12:04:11.093211 curl[5173] 127.0.0.1:45684 > 127.0.0.1:80 conn ESTABLISHED "
@@ -290,7 +310,7 @@ static void hostile_names(void **state)
 	struct sample sample;
 
 	(void)state;
-	writer_compact.start(NULL, NULL);
+	writer_compact.start(NULL, &plain);
 	sample_init(&sample);
 	sample.event.time = NULL;
 	netwatch__connection__init(&sample.connection);
