@@ -2,6 +2,7 @@
 """The collector's side of the protocol by script, for tests of the client: it plays recorded
 bytes, answers, falls silent, or says what no collector would. No privilege, no BPF."""
 
+import re
 import socket
 import subprocess
 import threading
@@ -36,6 +37,19 @@ def refusal(code, message):
     return reply(error=pb.Error(code=code, message=message))
 
 
+def event(**fields):
+    return reply(event=pb.Event(**fields))
+
+
+HELLO, LIVE, BYE = hello(), subscribed(), bye()
+GREETED = HELLO + LIVE
+GOOD = event(connection={"lport": 80}, conn={"event": "OPEN"})
+LINE = b'{"connection":{"lport":80},"conn":{"event":"OPEN"}}\n'  # of it, in JSON
+START = GREETED + GOOD
+REPLY_MAX = 64 * 1024  # of one message
+SUBSCRIBE = ["subscribe", "--events", "conn", "-o", "json"]
+
+
 class Peer(wire.Connection):
     """One client, as the collector sees it."""
 
@@ -65,6 +79,15 @@ class Peer(wire.Connection):
                     self.play(again)
                 else:
                     self.request()
+        except GONE:
+            pass
+
+    def say_at_once(self, data):
+        """Without waiting for the request, and no more."""
+        self.request()
+        try:
+            self.play(data)
+            self.end()
         except GONE:
             pass
 
@@ -143,3 +166,18 @@ def run_with(place, script, *args):
     """The client with a collector of one script."""
     with FakeCollector(place, script) as fake:
         return run(place, fake.path, *args)
+
+
+def run_against(place, data, *args):
+    """The client with a collector that says data at once, and no more."""
+    return run_with(place, lambda peer: peer.say_at_once(data), *(args or SUBSCRIBE))
+
+
+def is_clean(out):
+    """No control character but the line's end, no bidi override, nothing that is no UTF-8."""
+    text = out.decode()
+    return not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)
+
+
+def assert_one_line(err):
+    assert err.startswith(b"netwatch: ") and err.count(b"\n") == 1 and is_clean(err), err

@@ -2,27 +2,21 @@
 """The client with a collector that means harm, or is broken: it ends with the right code, says
 so in one line, and nothing but clean lines of whole events comes out."""
 
-import re
-import threading
-import time
+import os
+import random
+from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
 import fake_collector as fake
 import netwatch_pb2 as pb
 import wire
-from harness import wait_until
+from fake_collector import BYE, GOOD, GREETED, HELLO, LINE, LIVE, REPLY_MAX, START
 from wire import nested, varint
 
-HELLO, LIVE, BYE = fake.hello(), fake.subscribed(), fake.bye()
-GREETED = HELLO + LIVE
-LINE = b'{"connection":{"lport":80},"conn":{"event":"OPEN"}}\n'
-END_S = 5  # an end that was asked for: 1 s of grace, and a busy machine
-REPLY_MAX = 64 * 1024
-
-
-def event(**fields):
-    return fake.reply(event=pb.Event(**fields))
+DATA = Path(__file__).resolve().parents[1] / "data"
+RANDOM_TRANSCRIPTS = 300
 
 
 def raw_event(*members):
@@ -31,15 +25,12 @@ def raw_event(*members):
 
 
 def timed(seconds, nanos=0):
-    return event(time={"seconds": seconds, "nanos": nanos}, conn={})
+    return fake.event(time={"seconds": seconds, "nanos": nanos}, conn={})
 
 
 def tag(number, kind):
     return varint(number << 3 | kind)
 
-
-GOOD = event(connection={"lport": 80}, conn={"event": "OPEN"})
-START = GREETED + GOOD  # then what is bad
 
 BROKEN = {
     "length beyond the limit": START + varint(REPLY_MAX + 1),
@@ -70,7 +61,7 @@ BROKEN = {
     "time at the end": START + timed(2**63 - 1) + GOOD,
     "a second of 10^9 ns": START + timed(1, 10**9) + GOOD,
     "negative ns": START + timed(1, -1) + GOOD,
-    "time of a loss": START + event(lost={"first": {"seconds": -1}}) + GOOD,
+    "time of a loss": START + fake.event(lost={"first": {"seconds": -1}}) + GOOD,
     "error is no message": START + wire.frame(nested(6, b"\xff")) + BYE,
     "bye is no message": START + wire.frame(nested(7, b"\xff")) + BYE,
     "totals are no message": START + wire.frame(nested(7, nested(2, b"\xff"))) + BYE,
@@ -88,57 +79,33 @@ NOT_GREETED = {
 }
 
 
-def play(place, data, *args):
-    """The client with a collector that says data at once, and no more."""
-
-    def script(peer):
-        peer.request()
-        try:
-            peer.play(data)
-            peer.end()
-        except fake.GONE:
-            pass
-
-    return fake.run_with(place, script, *(args or ["subscribe", "--events", "conn", "-o", "json"]))
-
-
-def is_clean(out):
-    """No control character but the line's end, no bidi override, nothing that is no UTF-8."""
-    text = out.decode()
-    return not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", text)
-
-
-def assert_one_line(err):
-    assert err.startswith(b"netwatch: ") and err.count(b"\n") == 1 and is_clean(err), err
-
-
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_broken(place, data):
     """What came before is printed; nothing after it."""
-    code, out, err = play(place, data)
+    code, out, err = fake.run_against(place, data)
     assert (code, out) == (4, LINE), err
-    assert_one_line(err)
+    fake.assert_one_line(err)
 
 
 @pytest.mark.parametrize("how", ["table", "compact"])
 def test_broken_is_broken_in_every_format(place, how):
     for name, data in BROKEN.items():
-        code, out, err = play(place, data, "subscribe", "--events", "conn", "-o", how)
+        code, out, err = fake.run_against(place, data, "subscribe", "-o", how)
         assert code == 4, (name, err)
         assert len(out.splitlines()) == (2 if how == "table" else 1), (name, out)
-        assert is_clean(out) and is_clean(err), name
+        assert fake.is_clean(out) and fake.is_clean(err), name
 
 
 @pytest.mark.parametrize("data", NOT_GREETED.values(), ids=NOT_GREETED)
 def test_before_hello(place, data):
     """Hello comes first: nothing is printed, and it does not end well."""
-    code, out, err = play(place, data)
+    code, out, err = fake.run_against(place, data)
     assert (code, out) == (4, b""), err
-    assert_one_line(err)
+    fake.assert_one_line(err)
 
 
 def test_no_version(place):
-    code, out, err = play(place, fake.reply(hello=pb.Hello()) + LIVE + GOOD + BYE)
+    code, out, err = fake.run_against(place, fake.reply(hello=pb.Hello()) + LIVE + GOOD + BYE)
     assert (code, out) == (76, b""), err
 
 
@@ -147,7 +114,9 @@ ODD = {
     "status unasked": (GREETED + fake.reply(status=pb.Status(version="1")) + GOOD + BYE, 0, LINE),
     "live twice": (GREETED + GOOD + LIVE + BYE, 0, LINE),
     "event before it is live": (HELLO + GOOD + LIVE + BYE, 0, LINE),
-    "an event of nothing": (START + event() + event(connection={"lport": 1}) + BYE, 0, LINE),
+    "an event of nothing": (
+        START + fake.event() + fake.event(connection={"lport": 1}) + BYE, 0, LINE,
+    ),
     "after bye": (START + BYE + GOOD, 0, LINE),
     "after an error": (START + fake.refusal(pb.Error.BUSY, "full") + GOOD + BYE, 1, LINE),
     "error and bye in one": (
@@ -182,10 +151,10 @@ ODD = {
 @pytest.mark.parametrize("data, expected, lines", ODD.values(), ids=ODD)
 def test_odd(place, data, expected, lines):
     """Not what a collector says, but it has a meaning."""
-    code, out, err = play(place, data)
+    code, out, err = fake.run_against(place, data)
     assert (code, out) == (expected, lines), err
     if expected:
-        assert_one_line(err)
+        fake.assert_one_line(err)
     else:
         assert not err
 
@@ -204,8 +173,8 @@ def test_hostile_text_of_events(place, how):
     hello = b"\x08\1" + nested(3, TEXT) + nested(6, TEXT) + nested(6, b"conn")
     failed = raw_event(nested(2, texts), nested(4, b"\x08\4" + nested(3, TEXT)))
     data = wire.frame(nested(1, hello)) + LIVE + failed + ERROR
-    code, out, err = play(place, data, "subscribe", "--events", "conn", "-v", "-o", how)
-    assert code == 1 and is_clean(out) and is_clean(err), err
+    code, out, err = fake.run_against(place, data, "subscribe", "-v", "-o", how)
+    assert code == 1 and fake.is_clean(out) and fake.is_clean(err), err
     assert len(out.splitlines()) == (2 if how == "table" else 1), out
     # All the texts are there.
     assert out.count(b"[2J") == (6 if how == "json" else out.count(b"\\x1b[2J")) >= 4, out
@@ -218,16 +187,17 @@ def test_hostile_text_of_status(place, how):
     absent = nested(1, TEXT) + b"\x10\0" + nested(3, TEXT)
     body = nested(1, TEXT) + nested(2, TEXT) + nested(5, category) + nested(5, absent)
     body += nested(6, nested(3, TEXT) + nested(3, TEXT))
-    code, out, err = play(place, HELLO + wire.frame(nested(4, body)) + BYE, "status", "-o", how)
-    assert (code, err) == (0, b"") and is_clean(out)
+    data = HELLO + wire.frame(nested(4, body)) + BYE
+    code, out, err = fake.run_against(place, data, "status", "-o", how)
+    assert (code, err) == (0, b"") and fake.is_clean(out)
     assert out.count(b"[2J") == 9, out
 
 
 def test_text_in_place_of_a_category(place):
     """What is not offered is told by its own name."""
     data = wire.frame(nested(1, b"\x08\1" + nested(6, TEXT)))
-    code, out, err = play(place, data, "subscribe", "--events", "conn")
-    assert (code, out) == (78, b"") and is_clean(err) and b'"conn"' in err
+    code, out, err = fake.run_against(place, data, "subscribe", "--events", "conn")
+    assert (code, out) == (78, b"") and fake.is_clean(err) and b'"conn"' in err
 
 
 def test_long_text(place):
@@ -236,121 +206,42 @@ def test_long_text(place):
     error = wire.frame(nested(6, nested(2, text)))
     for how, escape in ("table", b"\\x1b"), ("compact", b"\\x1b"), ("json", b"\\u001b"):
         data = GREETED + raw_event(nested(2, nested(8, text)), nested(4, b"")) + error
-        code, out, err = play(place, data, "subscribe", "--events", "conn", "-o", how)
+        code, out, err = fake.run_against(place, data, "subscribe", "-o", how)
         assert code == 1 and out.count(escape) == len(text), (how, err)
-        assert_one_line(err)
+        fake.assert_one_line(err)
 
 
 def test_large_status(place):
     """Many small members: all of them are out."""
     categories = nested(5, b"") * 20000 + nested(6, b"") * 10000
     body = HELLO + wire.frame(nested(4, categories)) + BYE
-    code, out, err = play(place, body, "status")
+    code, out, err = fake.run_against(place, body, "status")
     assert (code, err, len(out.splitlines())) == (0, b"", 4 + 2 + 20000 + 2 + 10000)
-    code, out, err = play(place, body, "status", "-o", "json")
+    code, out, err = fake.run_against(place, body, "status", "-o", "json")
     assert (code, err, out.count(b"{}")) == (0, b"", 30000)
 
 
-# --------------------------------------------------------- never coming to an end
+# ------------------------------------------------------------------ at random
 
 
-def dribble(peer, data):
-    """Byte after byte, for ever in effect."""
-    for index in range(len(data)):
-        peer.play(data[index : index + 1])
-        time.sleep(0.05)
+def mutated(made, data):
+    """The bytes with a few of them changed, gone, or twice."""
+    data = bytearray(data)
+    for _ in range(made.randrange(1, 4)):
+        at = made.randrange(len(data))
+        data[at : at + made.randrange(3)] = made.randbytes(made.randrange(3))
+    return bytes(data)
 
 
-UNKNOWN = wire.frame(nested(250, b"x" * 1000))
-ENDLESS = {
-    "silent": lambda peer: peer.until_gone(),
-    "hello byte by byte": lambda peer: dribble(peer, fake.hello(category=["x" * 9000])),
-    "half a hello": lambda peer: (peer.play(HELLO[:-1]), peer.until_gone()),
-    "unknown kinds before hello": lambda peer: peer.until_gone(UNKNOWN * 50),
-    "never live": lambda peer: (peer.play(HELLO), peer.until_gone()),
-    "a frame byte by byte": lambda peer: (peer.play(GREETED), dribble(peer, b"\xff\xff\3" * 999)),
-    "a frame without end": lambda peer: (
-        peer.play(GREETED, varint(REPLY_MAX), b"x" * (REPLY_MAX - 1)), peer.until_gone()),
-    "no bye": lambda peer: (peer.play(START), peer.until_gone()),
-    "a flood of events": lambda peer: (peer.play(GREETED), peer.until_gone(GOOD * 1000)),
-    "a flood of unknown kinds": lambda peer: (peer.play(GREETED), peer.until_gone(UNKNOWN * 50)),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("say", ENDLESS.values(), ids=ENDLESS)
-def test_can_be_stopped(place, netwatch, say):
-    """By SIGTERM, whatever the collector does: at once, or after the time of grace."""
-    greeted = threading.Event()
-
-    def script(peer):
-        peer.request()
-        greeted.set()
-        try:
-            say(peer)
-        except fake.GONE:
-            pass
-
-    with fake.FakeCollector(place, script) as collector:
-        client = netwatch("subscribe", "--events", "conn", "-o", "json", socket=collector.path)
-        assert greeted.wait(END_S)
-        began = time.monotonic()
-        assert client.stop() == 0, client
-        assert time.monotonic() - began < END_S
-        *lines, last = client.out.lines or [LINE]
-        assert all(line == LINE for line in lines)
-        assert LINE.startswith(last)  # when the grace is over, it may be in the middle of one
-
-
-def test_duration_without_bye(place):
-    """Nor does it need the collector to end by itself."""
-    began = time.monotonic()
-    code, out, err = fake.run_with(
-        place, lambda peer: (peer.request(), peer.play(START), peer.until_gone()),
-        "subscribe", "--events", "conn", "-o", "json", "--duration", "100ms", "--stats",
-    )  # fmt: skip
-    assert (code, out) == (0, LINE) and b"no statistics" in err, err
-    assert time.monotonic() - began < END_S
-
-
-def test_count_is_not_exceeded(place):
-    """However many come: so many lines, and the client says that it has enough."""
-    with fake.FakeCollector(place, lambda peer: peer.converse(GREETED + GOOD * 5 + BYE)) as one:
-        code, out, _ = fake.run(place, one.path, "subscribe", "-o", "json", "-c", 2)
-    assert (code, out) == (0, LINE * 2)
-    requests = [request.WhichOneof("request") for request in one.peers[0].requests]
-    assert requests[:2] == ["hello", "subscribe"] and set(requests[2:]) <= {"unsubscribe"}
-
-
-def test_gone_while_it_asks(place):
-    """The collector's last word is read, though it reads no request."""
-
-    def script(peer):
-        peer.play(fake.refusal(pb.Error.BUSY, "32 connections of uid 0"))
-
-    for _ in range(20):
-        code, out, err = fake.run_with(place, script, "subscribe")
-        assert (code, out, err) == (1, b"", b"netwatch: 32 connections of uid 0\n")
-
-
-# ------------------------------------------------------------- the fake itself
-
-
-def test_fake_collector(place):
-    """Another epoch for each connection; it keeps what was asked."""
-
-    def script(epoch):
-        def greet(peer):
-            peer.request()
-            peer.trickle(fake.hello(epoch=epoch))
-            peer.until_gone()
-
-        return greet
-
-    with fake.FakeCollector(place, script(1), script(2)) as collector:
-        for epoch in 1, 2:
-            with wire.Connection(collector.path) as connection:
-                assert connection.hello.epoch == epoch
-                connection.send(pb.Request(list=pb.List()))
-        wait_until(lambda: len(collector.peers) == 2, "both were served")
-    for peer in collector.peers:
-        assert [request.WhichOneof("request") for request in peer.requests] == ["hello", "list"]
+def test_random_bytes(place):
+    """Whatever comes, each line is an event, and the code one of the contract's."""
+    seed = int.from_bytes(os.urandom(8), "little")
+    made = random.Random(seed)
+    transcripts = [path.read_bytes() for path in DATA.glob("*er.collector")]
+    for turn in range(RANDOM_TRANSCRIPTS):
+        code, out, err = fake.run_against(place, mutated(made, made.choice(transcripts)))
+        assert code in (0, 1, 4, 76, 77, 78), (seed, turn, code, err)
+        assert fake.is_clean(out) and fake.is_clean(err), (seed, turn, out, err)
+        assert all(line.startswith(b"netwatch: ") for line in err.splitlines()), (seed, turn, err)
+        for line in out.splitlines():
+            assert json_format.Parse(line, pb.Event()), (seed, turn, line)
