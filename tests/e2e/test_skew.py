@@ -180,6 +180,12 @@ def test_events(place, name, how, say):
 
 
 @pytest.mark.parametrize("name", ["older.collector", "newer.collector"])
+def test_list(place, name):
+    code, out, err = play(place, name, "list", "-o", "json")
+    assert (code, out.decode().splitlines(), err) == (0, EXPECTED[name, "json"], b"")
+
+
+@pytest.mark.parametrize("name", ["older.collector", "newer.collector"])
 def test_json_is_read_back(place, name):
     """By protobuf's own parser, with the schema of this version; what it yields is what was
     said, without what is unknown."""
