@@ -122,6 +122,12 @@ static inline struct value field_value(const struct schema_field *field, const s
 	return (struct value){.number = number(field, wire->number)};
 }
 
+/* A closed enum, as proto2 has it: a value without a name is as good as an unknown field. */
+static inline bool known(const struct schema_field *field, struct value value)
+{
+	return field->kind != SCHEMA_ENUM || schema_name(field, value.number);
+}
+
 int message_read(struct message *message, const struct schema *schema, const uint8_t *data,
 		 size_t size)
 {
@@ -133,6 +139,7 @@ int message_read(struct message *message, const struct schema *schema, const uin
 	while (reader.at < reader.end) {
 		const uint8_t *start = reader.at;
 		const struct schema_field *field;
+		struct value value;
 		unsigned index;
 
 		if (!read_field(&reader, &raw))
@@ -144,12 +151,17 @@ int message_read(struct message *message, const struct schema *schema, const uin
 		if (field->kind == SCHEMA_UNSUPPORTED ||
 		    (raw.wire_type != field->wire_type && !packed(field, raw.wire_type)))
 			continue;
-		if (!field->repeated)
-			message->values[index] = field_value(field, &raw.value);
-		else if (!message_has(message, (int)index))
-			message->values[index] =
-				(struct value){.data = start,
+		if (field->repeated) {
+			value = (struct value){.data = start,
 					       .length = (size_t)(reader.end - start)};
+			if (message_has(message, (int)index))
+				continue;
+		} else {
+			value = field_value(field, &raw.value);
+			if (!known(field, value))
+				continue;
+		}
+		message->values[index] = value;
 		message->present |= 1ull << index;
 	}
 	return 0;
@@ -171,13 +183,15 @@ static bool next_of_run(struct elements *elements, struct value *element)
 	uint64_t wire;
 	bool ok;
 
-	if (field->wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
-		ok = read_varint(&reader, &wire);
-	else
-		ok = read_fixed(&reader, field->narrow ? 4 : 8, &wire);
-	elements->run = ok ? reader.at : elements->run_end;
-	if (ok)
-		*element = (struct value){.number = number(field, wire)};
+	do {
+		if (field->wire_type == PROTOBUF_C_WIRE_TYPE_VARINT)
+			ok = read_varint(&reader, &wire);
+		else
+			ok = read_fixed(&reader, field->narrow ? 4 : 8, &wire);
+		elements->run = ok ? reader.at : elements->run_end;
+		if (ok)
+			*element = (struct value){.number = number(field, wire)};
+	} while (ok && !known(field, *element));
 	return ok;
 }
 
@@ -195,7 +209,9 @@ bool message_next(struct elements *elements, struct value *element)
 			continue;
 		if (raw.wire_type == field->wire_type) {
 			*element = field_value(field, &raw.value);
-			return true;
+			if (known(field, *element))
+				return true;
+			continue;
 		}
 		if (!packed(field, raw.wire_type))
 			continue;

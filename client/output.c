@@ -41,19 +41,30 @@ int output_end(struct output *output)
 	return err;
 }
 
+/* Where the line ends that is half out: done, when none is. */
+static size_t line_end(const struct output *output, size_t done)
+{
+	const char *from = output->data + done - 1;
+	const char *end = done ? memchr(from, '\n', output->used - done + 1) : NULL;
+
+	return end ? (size_t)(end + 1 - output->data) : done;
+}
+
 int output_flush(struct output *output)
 {
-	size_t done = 0;
+	size_t done = 0, end = output->used;
 
-	while (done < output->used) {
-		ssize_t n = stop_write(output->fd, output->data + done, output->used - done);
+	while (done < end) {
+		ssize_t n = stop_write(output->fd, output->data + done, end - done);
 
 		if (n < 0)
 			return (int)n;
 		done += (size_t)n;
-		if (done < output->used && stop_state() == STOP_NOW)
-			return -ECANCELED;
+		if (done < end && stop_state() == STOP_NOW)
+			end = line_end(output, done); /* a reader who reads gets whole lines */
 	}
+	if (end < output->used)
+		return -ECANCELED;
 	output->used = output->line = 0;
 	return 0;
 }

@@ -18,6 +18,8 @@
 #include "version.h"
 #include "writer.h"
 
+#define SCOPE_UNKNOWN ((Netwatch__Scope)-1) /* no value of the enum: the collector did not say */
+
 static const struct schema *schema;
 
 int reply_init(void)
@@ -99,7 +101,7 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 			netwatch__hello__free_unpacked(hello, NULL);
 		return -EBADMSG;
 	}
-	session->scope = hello->scope;
+	session->scope = hello->has_scope ? hello->scope : SCOPE_UNKNOWN;
 	session_timer(session, 0, NULL);
 	resume_hello(&session->resume, hello->epoch);
 	if (hello->major != VERSION_MAJOR) {
@@ -244,7 +246,7 @@ static int on_error(struct session *session, const uint8_t *data, size_t size)
 
 	if (!error)
 		return -EBADMSG;
-	code = (unsigned)error->code;
+	code = error->has_code ? (unsigned)error->code : 0;
 	message = error->message ? error->message : "the collector refused the request";
 	if (code == NETWATCH__ERROR__CODE__BUSY && session->resume.tries) {
 		session_disconnected(session, message);
@@ -272,42 +274,70 @@ static void add_totals(struct session *session, const Netwatch__Totals *totals)
 	session->lost |= totals->lost_kernel || totals->lost_queue;
 }
 
-static int on_bye(struct session *session, const uint8_t *data, size_t size)
+/* Why the collector ended what we did not, or NULL: it is done. */
+static const char *bye_reason(const Netwatch__Bye *bye)
 {
 	static const char *const reasons[] = {
 		[NETWATCH__BYE__REASON__SHUTDOWN] = "the collector was stopped",
 		[NETWATCH__BYE__REASON__SLOW_READER] =
 			"the collector gave up, because nothing was read for too long",
 	};
+	unsigned reason = (unsigned)bye->reason;
+
+	if (reason == NETWATCH__BYE__REASON__DONE)
+		return NULL;
+	if (reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason])
+		return reasons[reason];
+	return "the collector said bye for a reason that this version does not know";
+}
+
+static int on_bye(struct session *session, const uint8_t *data, size_t size)
+{
 	Netwatch__Bye *bye = netwatch__bye__unpack(NULL, size, data);
-	unsigned reason;
+	const char *why;
 
 	if (!bye)
 		return -EBADMSG;
-	if (!session->ops->status) /* a list may be empty */
-		start_writer(session);
-	reason = (unsigned)bye->reason;
+	why = bye_reason(bye);
+	if (!why && session->requested && session->ops->stop && !session->stopping)
+		why = "the collector ended the stream";
 	if (bye->totals)
 		add_totals(session, bye->totals);
 	netwatch__bye__free_unpacked(bye, NULL);
+	if (!why && !session->requested)
+		return -EBADMSG;
+	if (session->requested && !session->ops->status) /* a list may be empty */
+		start_writer(session);
 	end(session, EXIT_OK);
-	if (!session->stopping && reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason])
-		session_disconnected(session, reasons[reason]);
+	if (why && !session->stopping)
+		session_disconnected(session, why);
 	if (!session->resume.wanted)
 		forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
 	return 0;
 }
 
-typedef int reply_fn(struct session *session, const uint8_t *data, size_t size);
-
-static reply_fn *const handlers[] = {
-	[NETWATCH__REPLY__REPLY_HELLO] = on_hello,
-	[NETWATCH__REPLY__REPLY_SUBSCRIBED] = on_subscribed,
-	[NETWATCH__REPLY__REPLY_EVENT] = on_event,
-	[NETWATCH__REPLY__REPLY_STATUS] = on_status,
-	[NETWATCH__REPLY__REPLY_ERROR] = on_error,
-	[NETWATCH__REPLY__REPLY_BYE] = on_bye,
+static const struct handler {
+	int (*handle)(struct session *session, const uint8_t *data, size_t size);
+	bool early; /* may come before hello */
+} handlers[] = {
+	[NETWATCH__REPLY__REPLY_HELLO] = {on_hello, true},
+	[NETWATCH__REPLY__REPLY_SUBSCRIBED] = {on_subscribed, false},
+	[NETWATCH__REPLY__REPLY_EVENT] = {on_event, false},
+	[NETWATCH__REPLY__REPLY_STATUS] = {on_status, false},
+	[NETWATCH__REPLY__REPLY_ERROR] = {on_error, true},
+	[NETWATCH__REPLY__REPLY_BYE] = {on_bye, true},
 };
+
+static int handle(struct session *session, const struct schema_field *field, struct value value)
+{
+	uint32_t number = field->descriptor->id;
+
+	if (number >= sizeof(handlers) / sizeof(handlers[0]) || !handlers[number].handle)
+		return 0;
+	if (!handlers[number].early && !session->requested)
+		return -EBADMSG;
+	return handlers[number].handle(session, value.data, value.length);
+}
 
 int reply_handle(struct session *session, const uint8_t *data, size_t size)
 {
@@ -316,11 +346,9 @@ int reply_handle(struct session *session, const uint8_t *data, size_t size)
 
 	for (uint64_t bits = err ? 0 : reply.present; bits && !err; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
-		uint32_t number = schema->fields[i].descriptor->id;
 
-		if (number < sizeof(handlers) / sizeof(handlers[0]) && handlers[number])
-			err = handlers[number](session, reply.values[i].data,
-					       reply.values[i].length);
+		if (!session->ended) /* of a oneof there is one, but who knows */
+			err = handle(session, &schema->fields[i], reply.values[i]);
 	}
 	return err;
 }

@@ -38,7 +38,7 @@ static unsigned schema_count;
 
 static const struct schema *get(const ProtobufCMessageDescriptor *descriptor, unsigned depth);
 
-/* The names of an enum by value. NULL: no memory, or a name is too long. */
+/* The names of an enum by value. NULL: no memory, or a name or a value is too large. */
 static const struct schema_name *get_names(const ProtobufCEnumDescriptor *descriptor)
 {
 	struct schema_name *names = calloc(SCHEMA_NAMED_MAX + 1, sizeof(*names));
@@ -48,9 +48,8 @@ static const struct schema_name *get_names(const ProtobufCEnumDescriptor *descri
 		char quoted[SCHEMA_NAME_SIZE + 1] = "";
 		int length = snprintf(quoted, sizeof(quoted), "\"%s\"", value->name);
 
-		if (value->value < 0 || value->value > SCHEMA_NAMED_MAX)
-			continue;
-		if (length < 0 || length > SCHEMA_NAME_SIZE) {
+		if (value->value < 0 || value->value > SCHEMA_NAMED_MAX || length < 0 ||
+		    length > SCHEMA_NAME_SIZE) {
 			free(names);
 			return NULL;
 		}

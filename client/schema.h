@@ -16,7 +16,7 @@
 #define SCHEMA_NUMBER_MAX 255 /* highest field number; higher ones count as unknown */
 #define SCHEMA_KEY_SIZE	  48  /* of ,"name": with its padding */
 #define SCHEMA_NAME_SIZE  31  /* of a value's name in an enum, quoted */
-#define SCHEMA_NAMED_MAX  63  /* highest value of an enum with a name; higher ones are numbers */
+#define SCHEMA_NAMED_MAX  63  /* highest value of an enum; a schema with a higher one is refused */
 #define SCHEMA_DEPTH_MAX  8   /* nested messages; deeper ones are not printed */
 
 enum schema_kind {
@@ -84,7 +84,8 @@ int schema_find(const struct schema *schema, const char *name);
 
 /*
  * Reads the wire bytes of one message. Fields that the schema does not know, or that have
- * another wire type, are skipped; of a field that comes twice, the last counts. 0 or -EBADMSG.
+ * another wire type or a value that their enum does not know, are skipped; of a field that
+ * comes twice, the last counts. 0 or -EBADMSG.
  */
 int message_read(struct message *message, const struct schema *schema, const uint8_t *data,
 		 size_t size);

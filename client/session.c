@@ -17,7 +17,7 @@
 #include "stop.h"
 #include "version.h"
 
-#define ANSWER_MS  30000 /* for the collector's hello */
+#define ANSWER_MS  10000 /* for the collector's hello; it gives us 5 s for ours */
 #define READ_SIZE  (256 * 1024)
 #define INPUT_SIZE (READ_SIZE + FRAME_REPLY_MAX + FRAME_PREFIX_MAX)
 

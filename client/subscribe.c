@@ -41,12 +41,11 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	subscribe.category = (char **)asked->names;
 	subscribe.n_category = asked->count;
 	subscribe.filter = options->filter.message;
+	/* an older collector refuses what it does not know: only what is wanted is sent */
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_existing = subscribe.existing = !options->no_existing;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
 	request.subscribe = &subscribe;
-	if (options->duration && !session->account.begun)
-		stop_after(options->duration);
 	return session_send(session, &request);
 }
 
@@ -75,7 +74,7 @@ static void begin(struct session *session)
 	const struct options *options = session->options;
 	const Netwatch__PortSet *rport = options->filter.message->rport;
 
-	if (options->duration) /* counts from here, if it did not end on the way */
+	if (options->duration) /* counts from here, if it did not end before */
 		stop_after(options->duration);
 	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
 		session_timer(session, HINT_MS, hint);
@@ -126,6 +125,8 @@ int subscribe_run(struct options *options)
 		log_error("--no-follow ends before -- COMMAND could do anything");
 		return EXIT_USAGE;
 	}
+	if (options->duration) /* also without an answer */
+		stop_after(options->duration);
 	status = session_run(&session, options, &ops);
 	if (options->stats && session.account.begun)
 		print_stats(&session.account);

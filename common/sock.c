@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ static int address(struct sockaddr_un *sun, const char *path)
 
 int sock_connect(const char *path)
 {
+	const struct timeval wait = {.tv_sec = SOCK_WAIT_S};
 	struct sockaddr_un sun;
 	int fd, err = address(&sun, path);
 
@@ -35,8 +37,10 @@ int sock_connect(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
-		err = -errno;
+	/* without SO_SNDTIMEO, a full backlog holds connect(2) for ever */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) ||
+	    connect(fd, (struct sockaddr *)&sun, sizeof(sun))) {
+		err = errno == EAGAIN ? -ETIMEDOUT : -errno;
 		close(fd);
 		return err;
 	}

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #define SOCK_DEFAULT_PATH "/run/netwatch.sock"
+#define SOCK_WAIT_S	  5 /* a server that accepts nothing for so long hangs */
 
 /* The listening end, as sock_listen made it. */
 struct sock_listener {
@@ -27,7 +28,10 @@ int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, g
 /* Closes, and removes the file if it is still ours and we may. */
 void sock_close(struct sock_listener *listener);
 
-/* A connected, blocking socket, close-on-exec; or -errno (-ENAMETOOLONG). */
+/*
+ * A connected, blocking socket, close-on-exec; or -errno (-ENAMETOOLONG). Waits at most
+ * SOCK_WAIT_S for its turn (-ETIMEDOUT), and so do later sends on it.
+ */
 int sock_connect(const char *path);
 
 #endif

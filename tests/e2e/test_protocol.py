@@ -10,6 +10,7 @@ import pytest
 import netwatch_pb2 as pb
 import wire
 from harness import wait_until
+from wire import nested
 
 FRAME_MAX = 4096
 RANDOM_CONNECTIONS = 2000
@@ -164,10 +165,6 @@ def test_other_versions(serving):
 
 def unknown_field(number, value=5):
     return wire.varint(number << 3) + wire.varint(value)
-
-
-def nested(number, body):
-    return wire.varint(number << 3 | 2) + wire.varint(len(body)) + body
 
 
 def test_unknown_filter_is_refused(serving):

@@ -25,6 +25,26 @@ def frame(message):
     return varint(len(body)) + body
 
 
+def nested(number, body):
+    """A field that holds bytes, which no schema needs to know."""
+    return varint(number << 3 | 2) + varint(len(body)) + body
+
+
+def take_frame(buffer):
+    """Takes one whole frame off a bytearray: its body, or None."""
+    length = 0
+    for index, byte in enumerate(buffer):
+        length |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            start = index + 1
+            if len(buffer) < start + length:
+                return None
+            body = bytes(buffer[start : start + length])
+            del buffer[: start + length]
+            return body
+    return None
+
+
 def hello(major=1, minor=0):
     return pb.Request(hello=pb.Hello(major=major, minor=minor, program="test"))
 
@@ -66,22 +86,8 @@ class Connection:
             raise Closed(f"closed with {len(self.buffer)} bytes of a frame")
         self.buffer += data
 
-    def take_frame(self):
-        """One whole frame of the buffer, or None."""
-        length = 0
-        for index, byte in enumerate(self.buffer):
-            length |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                start = index + 1
-                if len(self.buffer) < start + length:
-                    return None
-                body = bytes(self.buffer[start : start + length])
-                del self.buffer[: start + length]
-                return body
-        return None
-
     def reply_body(self):
-        while (body := self.take_frame()) is None:
+        while (body := take_frame(self.buffer)) is None:
             self.fill()
         return body
 

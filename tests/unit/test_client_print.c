@@ -124,12 +124,12 @@ static void json_absent_and_extreme(void **state)
 	connection.has_id = true;
 	connection.id = UINT64_MAX;
 	conn.has_event = true;
-	conn.event = 117; /* of a newer collector */
+	conn.event = 117; /* of a newer collector: not a value of this enum */
 	conn.has_handshake_us = true;
 	conn.handshake_us = UINT64_MAX;
 	conn.has_duration_us = true;
 	expect(&writer_json, &event,
-	       "{\"connection\":{\"id\":\"18446744073709551615\"},\"conn\":{\"event\":117,"
+	       "{\"connection\":{\"id\":\"18446744073709551615\"},\"conn\":{"
 	       "\"handshake_us\":18446744073709551615,\"duration_us\":0}}\n");
 }
 
@@ -395,6 +395,25 @@ static void repeated_fields(void **state)
 	output_deinit(&output);
 }
 
+/* Values that an enum does not know are not in the array, wherever they stand. */
+static void repeated_enum(void **state)
+{
+	const struct schema *schema = schema_get(&netwatch__filter__descriptor);
+	static const uint8_t roles[] = {0x58, 0x01, 0x58, 0x09, 0x5a, 0x05, 0x09, 0x02,
+					0x80, 0x01, 0x01, 0x58, 0x09, 0x5a, 0x01, 0x09};
+	struct message message;
+	struct output output;
+
+	(void)state;
+	assert_non_null(schema);
+	assert_int_equal(output_init(&output, -1), 0);
+	assert_int_equal(message_read(&message, schema, roles, sizeof(roles)), 0);
+	writer_json_message(&output, &message);
+	output.data[output.used] = '\0';
+	assert_string_equal(output.data, "{\"role\":[\"CLIENT\",\"SERVER\",\"CLIENT\"]}");
+	output_deinit(&output);
+}
+
 static void check_number(uint64_t number)
 {
 	char expected[32], text[OUTPUT_NUMBER_MAX + 1];
@@ -511,6 +530,7 @@ int main(void)
 		cmocka_unit_test(unknown_fields_are_skipped),
 		cmocka_unit_test(malformed),
 		cmocka_unit_test(repeated_fields),
+		cmocka_unit_test(repeated_enum),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(ssh_of_this_terminal),
 		cmocka_unit_test(every_field_can_be_printed),
