@@ -294,12 +294,13 @@ static const char *bye_reason(const Netwatch__Bye *bye)
 static int on_bye(struct session *session, const uint8_t *data, size_t size)
 {
 	Netwatch__Bye *bye = netwatch__bye__unpack(NULL, size, data);
+	bool asked = session->stopping || stop_state() != STOP_NO;
 	const char *why;
 
 	if (!bye)
 		return -EBADMSG;
 	why = bye_reason(bye);
-	if (!why && session->requested && session->ops->stop && !session->stopping)
+	if (!why && session->requested && session->ops->stop && !asked)
 		why = "the collector ended the stream";
 	if (bye->totals)
 		add_totals(session, bye->totals);
@@ -309,7 +310,7 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	if (session->requested && !session->ops->status) /* a list may be empty */
 		start_writer(session);
 	end(session, EXIT_OK);
-	if (why && !session->stopping)
+	if (why && !asked)
 		session_disconnected(session, why);
 	if (!session->resume.wanted)
 		forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
