@@ -32,6 +32,7 @@
 
 #include <event2/event.h>
 
+#include "category.h"
 #include "log.h"
 #include "options.h"
 #include "privilege.h"
@@ -72,12 +73,36 @@ static int find_user(struct collector *c)
 	return EXIT_UNABLE;
 }
 
+static int open_probe(struct collector *c)
+{
+	const struct probe_outcome *outcome;
+	const char *refusal = NULL;
+
+	c->probe = probe_open(c->options.ring);
+	if (!c->probe) {
+		log_error("no memory for the kernel side");
+		return 1;
+	}
+	outcome = probe_outcome(c->probe);
+	if (outcome->stage != PROBE_READY) {
+		log_error("%s (--log-level debug says more)", outcome->reason);
+		return outcome->exit_code;
+	}
+	for (size_t i = 0; i < n_categories; i++) {
+		refusal = probe_refusal(c->probe, categories[i]);
+		if (!refusal)
+			return 0;
+	}
+	log_error("no category of events can be offered; %s: %s (--check says more)",
+		  categories[n_categories - 1]->name, refusal);
+	return EXIT_UNABLE;
+}
+
 static int load(struct collector *c)
 {
-	int exit_code = 1;
+	int exit_code = open_probe(c);
 
-	c->probe = probe_open(c->options.ring, &exit_code);
-	if (!c->probe)
+	if (exit_code)
 		return exit_code;
 	c->ring = ring_new(probe_map(c->probe, "ring"), c->options.ring);
 	if (!c->ring) {

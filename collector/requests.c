@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ static void handle_hello(struct peer *peer, const Netwatch__Request *request)
 	hello.scope = peer->scope;
 	hello.category = names;
 	for (size_t i = 0; i < n_categories; i++) {
-		if (probe_offers(peer->server->probe, categories[i]->name))
+		if (!probe_refusal(peer->server->probe, categories[i]))
 			names[hello.n_category++] = (char *)(uintptr_t)categories[i]->name;
 	}
 	reply.reply_case = NETWATCH__REPLY__REPLY_HELLO;
@@ -84,14 +85,16 @@ static bool add_categories(struct peer *peer, struct filter *filter,
 	for (size_t i = 0; i < subscribe->n_category; i++) {
 		const char *name = subscribe->category[i];
 		const struct category *category = category_find(name);
+		const char *refusal;
 
 		if (!category) {
 			peer_refuse(peer, INVALID, "category \"%.40s\" is not known", name);
 			return false;
 		}
-		if (!probe_offers(peer->server->probe, name)) {
+		refusal = probe_refusal(peer->server->probe, category);
+		if (refusal) {
 			peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-				    "this kernel does not offer category \"%s\"", name);
+				    "category \"%s\" is not offered: %s", name, refusal);
 			return false;
 		}
 		filter->wants |= category->wants;
@@ -171,7 +174,9 @@ static void list_done(struct walk_request *request, int err)
 
 	if (err)
 		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-			    "this kernel refused a walk over sockets: %s", strerror(-err));
+			    "a walk over the sockets of this host: %s",
+			    err == -EOPNOTSUPP ? "the kernel's iterators are missing; see check"
+					       : strerror(-err));
 	else if (subscription_rows_done(peer))
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
