@@ -26,7 +26,13 @@ struct command {
 	int (*run)(struct options *options);
 };
 
-enum { COMMAND_SUBSCRIBE = 1, COMMAND_LIST = 2, COMMAND_STATUS = 4, COMMAND_ALL = 7 };
+enum {
+	COMMAND_SUBSCRIBE = 1,
+	COMMAND_LIST = 2,
+	COMMAND_STATUS = 4,
+	COMMAND_CHECK = 8,
+	COMMAND_ALL = 15
+};
 
 struct option_row {
 	const char *name;	/* long; NULL: help is a heading */

@@ -167,7 +167,13 @@ static int on_error(struct session *session, const uint8_t *data, size_t size)
 	if (!error)
 		return -EBADMSG;
 	code = (unsigned)error->code;
-	log_error("%s", error->message ? error->message : "the collector refused the request");
+	if (code == NETWATCH__ERROR__CODE__INVALID && session->ops->name) {
+		log_error("the collector is too old: it does not know %s", session->ops->name);
+		code = NETWATCH__ERROR__CODE__UNAVAILABLE;
+	} else {
+		log_error("%s",
+			  error->message ? error->message : "the collector refused the request");
+	}
 	end(session, code < sizeof(statuses) / sizeof(statuses[0]) && statuses[code]
 			     ? statuses[code]
 			     : EXIT_ERROR);
@@ -209,6 +215,7 @@ static reply_fn *const handlers[] = {
 	[NETWATCH__REPLY__REPLY_SUBSCRIBED] = on_subscribed,
 	[NETWATCH__REPLY__REPLY_EVENT] = on_event,
 	[NETWATCH__REPLY__REPLY_STATUS] = on_status,
+	[NETWATCH__REPLY__REPLY_CHECK] = on_status,
 	[NETWATCH__REPLY__REPLY_ERROR] = on_error,
 	[NETWATCH__REPLY__REPLY_BYE] = on_bye,
 };

@@ -26,9 +26,10 @@ struct session_ops {
 	void (*stop)(struct session *session);
 	/* The subscription is live. */
 	void (*subscribed)(struct session *session);
-	/* The answer to a status request. 0 or an exit status. */
+	/* The answer to a request that has only one. 0 or an exit status. */
 	int (*status)(struct session *session, const uint8_t *data, size_t size);
-	bool snapshot; /* the events tell of now, not of what happens */
+	const char *name; /* of the request, where a collector may be too old for it; else NULL */
+	bool snapshot;	  /* the events tell of now, not of what happens */
 };
 
 struct session {

@@ -20,8 +20,10 @@
  *   subscription.c  a client as a reader of a slot
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
+ *   findings.c, hooks.c  what this kernel can do, and why not
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
@@ -33,6 +35,8 @@
 #include <event2/event.h>
 
 #include "category.h"
+#include "check.h"
+#include "findings.h"
 #include "log.h"
 #include "options.h"
 #include "privilege.h"
@@ -45,6 +49,7 @@
 
 enum {
 	EXIT_RUNNING = 3,
+	EXIT_NOT_PERMITTED = 77,
 	EXIT_UNABLE = 78,
 };
 
@@ -230,14 +235,60 @@ static int run(struct collector *c)
 	return exit_code ? exit_code : serve(c);
 }
 
+/* ------------------------------------------------------- instead: --check */
+
+static int print(const struct findings *findings, bool json)
+{
+	char *text = (json ? check_json : check_table)(findings_message(findings));
+	int exit_code = findings_any(findings) ? 0 : EXIT_UNABLE;
+
+	if (!text || fputs(text, stdout) == EOF || fflush(stdout)) {
+		log_error("cannot write the output: %s", strerror(text ? errno : ENOMEM));
+		exit_code = 1;
+	}
+	free(text);
+	return exit_code;
+}
+
+static int check(const struct options *options, bool can_print)
+{
+	struct findings *findings = NULL;
+	struct probe *probe;
+	int exit_code = 1;
+
+	if (geteuid()) {
+		log_error("--check loads BPF programs, which takes root; netwatch check asks a "
+			  "collector that runs");
+		return EXIT_NOT_PERMITTED;
+	}
+	if (!can_print) {
+		log_error("cannot write the output: stdout is closed");
+		return 1;
+	}
+	probe = probe_open(options->ring);
+	if (probe)
+		findings = findings_new(probe, options->kernel_addresses);
+	if (findings)
+		exit_code = print(findings, options->json);
+	else
+		log_error("no memory for a check");
+	findings_free(findings);
+	probe_free(probe);
+	return exit_code;
+}
+
 int main(int argc, char **argv)
 {
 	static struct collector collector = {.listener.fd = -1};
+	/* Before a file of ours takes its place. */
+	bool can_print = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 	int exit_code = options_parse(&collector.options, argc, argv);
 
 	if (exit_code >= 0)
 		return exit_code;
 	log_init("netwatch-collector", collector.options.log_level);
+	if (collector.options.check)
+		return check(&collector.options, can_print);
 	exit_code = run(&collector);
 	tidy(&collector);
 	return exit_code;

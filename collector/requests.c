@@ -9,6 +9,7 @@
 #include "category.h"
 #include "event.h"
 #include "filter.h"
+#include "findings.h"
 #include "log.h"
 #include "peer.h"
 #include "probe.h"
@@ -210,6 +211,13 @@ static void handle_status(struct peer *peer, const Netwatch__Request *request)
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
 
+static void handle_check(struct peer *peer, const Netwatch__Request *request)
+{
+	(void)request;
+	if (!findings_send(peer))
+		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+}
+
 /* ---------------------------------------------------------------- dispatch */
 
 static const struct verb {
@@ -223,6 +231,7 @@ static const struct verb {
 						    handle_unsubscribe},
 	[NETWATCH__REQUEST__REQUEST_LIST] = {"list", PEER_GREETED, handle_list},
 	[NETWATCH__REQUEST__REQUEST_STATUS] = {"status", PEER_GREETED, handle_status},
+	[NETWATCH__REQUEST__REQUEST_CHECK] = {"check", PEER_GREETED, handle_check},
 };
 
 static const char *const when_names[] = {
