@@ -5,21 +5,20 @@
 
 #include "categories.h"
 #include "event.h"
+#include "names.h"
 
-/* Names of the contract: not offered is another error than not existing. */
-static const char *const known[] = {"conn",    "packet",     "retransmit", "error",
-				    "tcpinfo", "congestion", "http"};
-
-/* The name as a constant, or NULL. Whatever else the schema has is known too. */
+/*
+ * The name as a constant, or NULL: not existing is another error than not being offered.
+ * Whatever else the schema has is known too.
+ */
 static const char *constant_name(const char *name)
 {
 	const struct schema *schema = event_schema();
+	const char *known = names_category(name);
 	int i = schema_find(schema, name);
 
-	for (unsigned k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
-		if (!strcmp(known[k], name))
-			return known[k];
-	}
+	if (known)
+		return known;
 	if (i < 0 || !strcmp(name, "lost") ||
 	    !(schema->fields[i].descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
 		return NULL;

@@ -6,7 +6,8 @@
 //   options*.c       the table of options; parser, help and usage made from it
 //   filter.c         options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
-//   subscribe.c list.c status.c    one file for each command
+//   subscribe.c list.c status.c check.c    one file for each command
+//   answer.c         commands that ask one question
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   reply.c          what the collector says, one function for each kind
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
@@ -33,6 +34,7 @@ static const struct command commands[] = {
 	{"list", COMMAND_LIST, NULL, "The connections that exist now", list_run, false},
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
+	{"check", COMMAND_CHECK, NULL, "What this kernel can do, and why not", check_run, false},
 	{.name = NULL},
 };
 

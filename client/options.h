@@ -33,6 +33,7 @@ enum {
 	COMMAND_SUBSCRIBE = 1 << 0,
 	COMMAND_LIST = 1 << 1,
 	COMMAND_STATUS = 1 << 2,
+	COMMAND_CHECK = 1 << 3,
 	COMMAND_ALL = -1,
 };
 

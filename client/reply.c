@@ -224,13 +224,28 @@ static int on_subscribed(struct session *session, const uint8_t *data, size_t si
 	return output_flush(&session->output);
 }
 
-static int on_status(struct session *session, const uint8_t *data, size_t size)
+static int on_answer(struct session *session, uint32_t number, const uint8_t *data, size_t size)
 {
-	int status = session->ops->status ? session->ops->status(session, data, size) : 0;
+	const struct session_ops *ops = session->ops;
+	int status;
 
+	if (!ops->answer || ops->number != number)
+		return 0;
+	session->answered = true;
+	status = ops->answer(session, data, size);
 	if (status)
 		end(session, status);
 	return 0;
+}
+
+static int on_status(struct session *session, const uint8_t *data, size_t size)
+{
+	return on_answer(session, NETWATCH__REPLY__REPLY_STATUS, data, size);
+}
+
+static int on_check(struct session *session, const uint8_t *data, size_t size)
+{
+	return on_answer(session, NETWATCH__REPLY__REPLY_CHECK, data, size);
 }
 
 static int on_error(struct session *session, const uint8_t *data, size_t size)
@@ -250,6 +265,9 @@ static int on_error(struct session *session, const uint8_t *data, size_t size)
 	message = error->message ? error->message : "the collector refused the request";
 	if (code == NETWATCH__ERROR__CODE__BUSY && session->resume.tries) {
 		session_disconnected(session, message);
+	} else if (code == NETWATCH__ERROR__CODE__INVALID && session->ops->name) {
+		log_error("the collector is too old: it does not know %s", session->ops->name);
+		end(session, EXIT_UNAVAILABLE);
 	} else {
 		log_error("%s", message);
 		end(session, code < sizeof(statuses) / sizeof(statuses[0]) && statuses[code]
@@ -302,12 +320,14 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	why = bye_reason(bye);
 	if (!why && session->requested && session->ops->stop && !asked)
 		why = "the collector ended the stream";
+	if (!why && session->ops->answer && !session->answered && !asked)
+		why = "the collector did not answer";
 	if (bye->totals)
 		add_totals(session, bye->totals);
 	netwatch__bye__free_unpacked(bye, NULL);
 	if (!why && !session->requested)
 		return -EBADMSG;
-	if (session->requested && !session->ops->status) /* a list may be empty */
+	if (session->requested && !session->ops->answer) /* a list may be empty */
 		start_writer(session);
 	end(session, EXIT_OK);
 	if (why && !asked)
@@ -325,6 +345,7 @@ static const struct handler {
 	[NETWATCH__REPLY__REPLY_SUBSCRIBED] = {on_subscribed, false},
 	[NETWATCH__REPLY__REPLY_EVENT] = {on_event, false},
 	[NETWATCH__REPLY__REPLY_STATUS] = {on_status, false},
+	[NETWATCH__REPLY__REPLY_CHECK] = {on_check, false},
 	[NETWATCH__REPLY__REPLY_ERROR] = {on_error, true},
 	[NETWATCH__REPLY__REPLY_BYE] = {on_bye, true},
 };

@@ -28,9 +28,12 @@ struct session_ops {
 	void (*stop)(struct session *session);
 	/* The subscription is live. */
 	void (*subscribed)(struct session *session);
-	/* The answer to a status request. 0 or an exit status. */
-	int (*status)(struct session *session, const uint8_t *data, size_t size);
-	bool snapshot; /* the events tell of now, not of what happens */
+	/* The answer to a request that has only one, of that number in Reply. 0 or an exit status.
+	 */
+	int (*answer)(struct session *session, const uint8_t *data, size_t size);
+	uint32_t number;
+	const char *name; /* of the request, where a collector may be too old for it; else NULL */
+	bool snapshot;	  /* the events tell of now, not of what happens */
 };
 
 /* The account of all subscriptions of a session that gave one. */
@@ -51,6 +54,7 @@ struct session {
 	bool requested;		 /* hello was answered, and the request is out */
 	bool started;		 /* the writer */
 	bool losses_told;	 /* by the writer, in its stream */
+	bool answered;
 	bool stopping;
 	bool ended;	  /* bye or an error came, or we are done: leave with status */
 	bool mute;	  /* output failed: write no more */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer.h"
 #include "commands.h"
 #include "exit.h"
 #include "log.h"
@@ -158,15 +159,11 @@ static int show(struct session *session, const uint8_t *data, size_t size)
 
 int status_run(struct options *options)
 {
-	static const struct session_ops ops = {.start = start, .status = show};
-	struct session session;
-	int status;
+	static const struct session_ops ops = {
+		.start = start,
+		.answer = show,
+		.number = NETWATCH__REPLY__REPLY_STATUS,
+	};
 
-	if (options->writer != &writer_table && options->writer != &writer_json) {
-		log_error("status comes out as table or json, not as %s", options->writer->name);
-		return EXIT_USAGE;
-	}
-	status = session_run(&session, options, &ops);
-	session_deinit(&session);
-	return status;
+	return answer_run(options, &ops);
 }

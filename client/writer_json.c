@@ -4,7 +4,6 @@
 #include "timestamp.h"
 #include "writer.h"
 
-#define UNIT_MAX 6 /* output bytes for one input byte: \uNNNN */
 #define VALUE_MAX                                                                      \
 	TIMESTAMP_MAX /* the longest value but for strings, which need two quotes more \
 		       */
@@ -16,43 +15,8 @@ static const bool plain[256] = {
 	[']' ... '~'] = true,
 };
 
-static size_t put_rune(char *to, const char *text, size_t size, uint32_t rune)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	if (rune == '"' || rune == '\\') {
-		to[0] = '\\';
-		to[1] = (char)rune;
-		return 2;
-	}
-	if (!escape_dangerous(rune)) {
-		memcpy(to, text, size);
-		return size;
-	}
-	/* all dangerous code points are below 0x10000 */
-	memcpy(to, "\\u", 2);
-	for (unsigned i = 0; i < 4; i++)
-		to[2 + i] = hex[rune >> (12 - 4 * i) & 15];
-	return UNIT_MAX;
-}
-
-/* One code point, or a byte that is none; returns the bytes taken from text. */
-static size_t put_unit(char **to, const char *text, size_t size)
-{
-	uint32_t rune;
-	size_t n = escape_utf8(text, size, &rune);
-
-	if (n) {
-		*to += put_rune(*to, text, n, rune);
-		return n;
-	}
-	*(*to)++ = '\\'; /* that of escape_bytes' \xNN, itself escaped */
-	*to += escape_bytes(*to, UNIT_MAX, text, 1);
-	return 1;
-}
-
 /*
- * The kinds of values, each into room of VALUE_MAX bytes, and UNIT_MAX for each byte of a
+ * The kinds of values, each into room of VALUE_MAX bytes, and ESCAPE_JSON_MAX for each byte of a
  * string. They return the end, or NULL: malformed.
  */
 typedef char *put_fn(char *to, const struct schema_field *field, struct value value);
@@ -67,7 +31,7 @@ static char *put_string(char *to, const struct schema_field *field, struct value
 		if (plain[(uint8_t)text[i]])
 			*to++ = text[i++];
 		else
-			i += put_unit(&to, text + i, value.length - i);
+			i += escape_json_unit(&to, text + i, value.length - i);
 	}
 	*to++ = '"';
 	return to;
@@ -130,7 +94,7 @@ static put_fn *const kinds[SCHEMA_KINDS] = {
 /* Room for what comes before a value that is no message, and for that value. */
 static char *value_room(struct output *output, size_t before, struct value value)
 {
-	return output_room(output, before + VALUE_MAX + value.length * UNIT_MAX);
+	return output_room(output, before + VALUE_MAX + value.length * ESCAPE_JSON_MAX);
 }
 
 static void put_value(struct output *output, char *to, const struct schema_field *field,

@@ -12,12 +12,24 @@
 struct nw_record;
 struct wire;
 
+/* A kernel hook that serves something. */
+struct category_hook {
+	const char *name; /* as in the program's section */
+	/* what is missing or different on a kernel without it; NULL: all that it serves */
+	const char *without;
+};
+
 struct category {
 	const char *name; /* of its member in netwatch.Event */
 	unsigned field;	  /* number of that member */
 	uint64_t wants;	  /* bits of enum nw_want that a subscriber of it sets */
 	/* further bits that its options set; NULL: none */
 	uint64_t (*options)(const Netwatch__Subscribe *subscribe);
+	/*
+	 * Hooks of its programs, up to one without a name. The category is offered where one
+	 * of those whose `without` is NULL is usable.
+	 */
+	const struct category_hook *hooks;
 	/* bytes of its BPF object, from its skeleton; NULL: the object of sockets serves it */
 	const void *(*elf)(size_t *size);
 	/*

@@ -20,8 +20,10 @@
  *   subscription.c  a client as a reader of a slot
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
+ *   findings.c, hooks.c  what this kernel can do, and why not
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
@@ -32,6 +34,9 @@
 
 #include <event2/event.h>
 
+#include "category.h"
+#include "check.h"
+#include "findings.h"
 #include "log.h"
 #include "options.h"
 #include "privilege.h"
@@ -44,6 +49,7 @@
 
 enum {
 	EXIT_RUNNING = 3,
+	EXIT_NOT_PERMITTED = 77,
 	EXIT_UNABLE = 78,
 };
 
@@ -72,12 +78,36 @@ static int find_user(struct collector *c)
 	return EXIT_UNABLE;
 }
 
+static int open_probe(struct collector *c)
+{
+	const struct probe_outcome *outcome;
+	const char *refusal = NULL;
+
+	c->probe = probe_open(c->options.ring);
+	if (!c->probe) {
+		log_error("no memory for the kernel side");
+		return 1;
+	}
+	outcome = probe_outcome(c->probe);
+	if (outcome->stage != PROBE_READY) {
+		log_error("%s (--log-level debug says more)", outcome->reason);
+		return outcome->exit_code;
+	}
+	for (size_t i = 0; i < n_categories; i++) {
+		refusal = probe_refusal(c->probe, categories[i]);
+		if (!refusal)
+			return 0;
+	}
+	log_error("no category of events can be offered; %s: %s (--check says more)",
+		  categories[n_categories - 1]->name, refusal);
+	return EXIT_UNABLE;
+}
+
 static int load(struct collector *c)
 {
-	int exit_code = 1;
+	int exit_code = open_probe(c);
 
-	c->probe = probe_open(c->options.ring, &exit_code);
-	if (!c->probe)
+	if (exit_code)
 		return exit_code;
 	c->ring = ring_new(probe_map(c->probe, "ring"), c->options.ring);
 	if (!c->ring) {
@@ -205,14 +235,60 @@ static int run(struct collector *c)
 	return exit_code ? exit_code : serve(c);
 }
 
+/* ------------------------------------------------------- instead: --check */
+
+static int print(const struct findings *findings, bool json)
+{
+	char *text = (json ? check_json : check_table)(findings_message(findings));
+	int exit_code = findings_any(findings) ? 0 : EXIT_UNABLE;
+
+	if (!text || fputs(text, stdout) == EOF || fflush(stdout)) {
+		log_error("cannot write the output: %s", strerror(text ? errno : ENOMEM));
+		exit_code = 1;
+	}
+	free(text);
+	return exit_code;
+}
+
+static int check(const struct options *options, bool can_print)
+{
+	struct findings *findings = NULL;
+	struct probe *probe;
+	int exit_code = 1;
+
+	if (geteuid()) {
+		log_error("--check loads BPF programs, which takes root; netwatch check asks a "
+			  "collector that runs");
+		return EXIT_NOT_PERMITTED;
+	}
+	if (!can_print) {
+		log_error("cannot write the output: stdout is closed");
+		return 1;
+	}
+	probe = probe_open(options->ring);
+	if (probe)
+		findings = findings_new(probe, options->kernel_addresses);
+	if (findings)
+		exit_code = print(findings, options->json);
+	else
+		log_error("no memory for a check");
+	findings_free(findings);
+	probe_free(probe);
+	return exit_code;
+}
+
 int main(int argc, char **argv)
 {
 	static struct collector collector = {.listener.fd = -1};
+	/* Before a file of ours takes its place. */
+	bool can_print = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 	int exit_code = options_parse(&collector.options, argc, argv);
 
 	if (exit_code >= 0)
 		return exit_code;
 	log_init("netwatch-collector", collector.options.log_level);
+	if (collector.options.check)
+		return check(&collector.options, can_print);
 	exit_code = run(&collector);
 	tidy(&collector);
 	return exit_code;

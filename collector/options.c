@@ -15,7 +15,9 @@
 #define QUEUE_MIN (128UL << 10) /* two blocks */
 #define QUEUE_MAX (1UL << 30)
 
-/* 0, or -EINVAL: the value makes no sense. */
+#define SHOWN 1 /* help or version was printed, and that is all */
+
+/* 0; -EINVAL: the value makes no sense; SHOWN. */
 typedef int option_parse(struct options *options, const char *value);
 
 static int set_socket(struct options *o, const char *value)
@@ -100,49 +102,82 @@ static int set_kernel_addresses(struct options *o, const char *value)
 	return 0;
 }
 
+static int set_check(struct options *o, const char *value)
+{
+	(void)value;
+	o->check = true;
+	return 0;
+}
+
+static int set_output(struct options *o, const char *value)
+{
+	o->json = !strcmp(value, "json");
+	return o->json || !strcmp(value, "table") ? 0 : -EINVAL;
+}
+
 static int set_log_level(struct options *o, const char *value)
 {
 	return log_level_parse(value, &o->log_level);
 }
 
+static int show_version(struct options *options, const char *value);
+static int show_help(struct options *options, const char *value);
+
 static const struct option_row {
 	const char *name;
+	char letter;	      /* 0: none */
 	const char *argument; /* NULL: takes none */
 	const char *help;
-	option_parse *parse; /* NULL: help, version */
+	option_parse *parse;
 } rows[] = {
-	{"socket", "PATH", "listen here (" SOCK_DEFAULT_PATH ")", set_socket},
-	{"socket-mode", "MODE", "permissions of the socket, octal (0666)", set_mode},
-	{"group", "NAME", "group that sees all users' sockets (netwatch)", set_group},
-	{"http-group", "NAME", "group that sees all users' HTTP too (netwatch-http)",
+	{"socket", 0, "PATH", "listen here (" SOCK_DEFAULT_PATH ")", set_socket},
+	{"socket-mode", 0, "MODE", "permissions of the socket, octal (0666)", set_mode},
+	{"group", 0, "NAME", "group that sees all users' sockets (netwatch)", set_group},
+	{"http-group", 0, "NAME", "group that sees all users' HTTP too (netwatch-http)",
 	 set_http_group},
-	{"user", "NAME", "whom to become after set-up (netwatch)", set_user},
-	{"ring", "SIZE",
+	{"user", 0, "NAME", "whom to become after set-up (netwatch)", set_user},
+	{"ring", 0, "SIZE",
 	 "ring between kernel and collector, 4K to 1G, rounded up to a power of two (4M)",
 	 set_ring},
-	{"queue", "SIZE", "what may wait for one client, 128K to 1G (1M)", set_queue},
-	{"kernel-addresses", NULL, "show uid 0 the kernel's addresses of sockets",
+	{"queue", 0, "SIZE", "what may wait for one client, 128K to 1G (1M)", set_queue},
+	{"kernel-addresses", 0, NULL, "show uid 0 the kernel's addresses of sockets",
 	 set_kernel_addresses},
-	{"log-level", "LEVEL", "error, warn, info or debug (info)", set_log_level},
-	{"version", NULL, "print the version and exit", NULL},
-	{"help", NULL, "print this and exit", NULL},
+	{"check", 0, NULL, "print what this kernel can do, and why not, and exit", set_check},
+	{"output", 'o', "FORMAT", "of --check: table or json (table)", set_output},
+	{"log-level", 0, "LEVEL", "error, warn, info or debug (info)", set_log_level},
+	{"version", 0, NULL, "print the version and exit", show_version},
+	{"help", '?', NULL, "print this and exit", show_help},
 };
 
 #define N_ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static void print_help(void)
+static int show_version(struct options *options, const char *value)
 {
+	(void)options;
+	(void)value;
+	printf("netwatch-collector %s\n", VERSION);
+	return SHOWN;
+}
+
+static int show_help(struct options *options, const char *value)
+{
+	(void)options;
+	(void)value;
 	printf("usage: netwatch-collector [OPTION...]\n"
 	       "Shows users what TCP does, over a socket; `netwatch` is the client.\n\n");
 	for (size_t i = 0; i < N_ROWS; i++) {
-		char left[40];
+		const struct option_row *row = &rows[i];
+		char letter[] = "    ", left[40];
 
-		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].argument ? " " : "",
-			 rows[i].argument ? rows[i].argument : "");
-		printf("  %-24s %s\n", left, rows[i].help);
+		if (row->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+		snprintf(left, sizeof(left), "%s--%s %s", letter, row->name,
+			 row->argument ? row->argument : "");
+		printf("  %-24s %s\n", left, row->help);
 	}
 	printf("\nExit: 0 ended as asked, 1 error, 2 usage, 3 another one is running,\n"
 	       "77 not permitted, 78 this kernel or configuration cannot do it.\n");
+	return SHOWN;
 }
 
 static int usage_error(void)
@@ -151,10 +186,81 @@ static int usage_error(void)
 	return 2;
 }
 
+static int end_output(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "netwatch-collector: cannot write the output: %s\n", strerror(errno));
+	return 1;
+}
+
+struct getopt_table {
+	struct option names[N_ROWS + 1];
+	char letters[2 * N_ROWS + 1];
+};
+
+static void make_table(struct getopt_table *table)
+{
+	char *letters = table->letters;
+
+	*table = (struct getopt_table){.letters = ""};
+	for (size_t i = 0; i < N_ROWS; i++) {
+		const struct option_row *row = &rows[i];
+
+		table->names[i].name = row->name;
+		table->names[i].has_arg = row->argument ? required_argument : no_argument;
+		if (row->letter)
+			*letters++ = row->letter;
+		if (row->letter && row->argument)
+			*letters++ = ':';
+	}
+}
+
+/* What getopt returned, with the index of a long name. NULL: it complained. */
+static const struct option_row *row_of(int c, int index, char **argv)
+{
+	if (!c)
+		return &rows[index];
+	if (c == '?' && strcmp(argv[optind - 1], "-?") != 0)
+		return NULL;
+	for (size_t i = 0; i < N_ROWS; i++) {
+		if (rows[i].letter == c)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+static int parse_all(struct options *options, int argc, char **argv)
+{
+	struct getopt_table table;
+	bool output = false;
+	int c, index = 0;
+
+	make_table(&table);
+	while ((c = getopt_long(argc, argv, table.letters, table.names, &index)) != -1) {
+		const struct option_row *row = row_of(c, index, argv);
+		int result;
+
+		if (!row)
+			return usage_error(); /* getopt_long named it */
+		result = row->parse(options, optarg);
+		if (result == SHOWN)
+			return end_output();
+		if (result) {
+			fprintf(stderr, "netwatch-collector: bad --%s \"%s\"\n", row->name, optarg);
+			return usage_error();
+		}
+		output |= row->parse == set_output;
+	}
+	if (!output || options->check)
+		return -1;
+	fprintf(stderr, "netwatch-collector: --output is of --check, which is not there\n");
+	return usage_error();
+}
+
 int options_parse(struct options *options, int argc, char **argv)
 {
-	struct option long_options[N_ROWS + 1] = {{0}};
-	int index;
+	int exit_code;
 
 	*options = (struct options){
 		.socket = SOCK_DEFAULT_PATH,
@@ -166,38 +272,9 @@ int options_parse(struct options *options, int argc, char **argv)
 		.queue = 1UL << 20,
 		.log_level = LOG_LEVEL_INFO,
 	};
-	for (size_t i = 0; i < N_ROWS; i++) {
-		long_options[i].name = rows[i].name;
-		long_options[i].has_arg = rows[i].argument ? required_argument : no_argument;
-	}
-	for (;;) {
-		int c = getopt_long(argc, argv, "?", long_options, &index);
-
-		if (c == -1)
-			break;
-		if (c == '?' && optopt == 0 && !strcmp(argv[optind - 1], "-?")) {
-			print_help();
-			return 0;
-		}
-		if (c)
-			return usage_error(); /* getopt_long named it */
-		if (!rows[index].parse && !strcmp(rows[index].name, "version")) {
-			printf("netwatch-collector %s\n", VERSION);
-			return 0;
-		}
-		if (!rows[index].parse) {
-			print_help();
-			return 0;
-		}
-		if (rows[index].parse(options, optarg)) {
-			fprintf(stderr, "netwatch-collector: bad --%s \"%s\"\n", rows[index].name,
-				optarg);
-			return usage_error();
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "netwatch-collector: unexpected argument \"%s\"\n", argv[optind]);
-		return usage_error();
-	}
-	return -1;
+	exit_code = parse_all(options, argc, argv);
+	if (exit_code >= 0 || optind == argc)
+		return exit_code;
+	fprintf(stderr, "netwatch-collector: unexpected argument \"%s\"\n", argv[optind]);
+	return usage_error();
 }

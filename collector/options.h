@@ -18,6 +18,8 @@ struct options {
 	size_t ring; /* bytes, a power of two */
 	size_t queue;
 	bool kernel_addresses;
+	bool check; /* print what this kernel can do, and end */
+	bool json;  /* print it as JSON, not as a table */
 	enum log_level log_level;
 };
 

@@ -12,26 +12,32 @@
 #include <bpf/libbpf.h>
 
 #include "category.h"
+#include "hooks.h"
 #include "log.h"
 #include "probe.h"
 #include "socket.skel.h"
 
-#define PROGRAMS_MAX 32 /* of all objects; more is a mistake that probe_open reports */
+#define PROGRAMS_MAX 64 /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
-#define TP_BTF	     "tp_btf/"
 
 struct program {
 	struct bpf_program *bpf;
-	const char *object; /* name of its category, "socket" for what serves all */
-	const char *reason; /* left out; NULL: loaded */
+	const struct category *category; /* NULL: it serves all */
+	const char *refusal;		 /* left out; NULL: loaded */
 	struct bpf_link *link;
 };
 
+struct object {
+	struct bpf_object *bpf;
+	const struct category *category; /* NULL: that of sockets, which is the first */
+};
+
 struct probe {
-	struct bpf_object *objects[OBJECTS_MAX]; /* the first is that of sockets */
+	struct object objects[OBJECTS_MAX];
 	size_t n_objects;
 	struct program programs[PROGRAMS_MAX];
 	size_t n_programs;
+	struct probe_outcome outcome;
 	struct nw_shared *shared;
 	struct nw_ends *ports;
 	uint64_t wants; /* attached for these bits of enum nw_want */
@@ -49,31 +55,56 @@ static int log_libbpf(enum libbpf_print_level level, const char *format, va_list
 	return 0;
 }
 
-/* Programs of tracepoints that this kernel lacks are left out before loading. */
-static int choose_programs(struct probe *probe, struct bpf_object *object, const char *name,
-			   const struct btf *btf)
+/* ----------------------------------------------------------------- opening */
+
+static int open_object(struct probe *probe, const struct category *category, const void *elf,
+		       size_t size)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, opts,
+		    .object_name = category ? category->name : "socket");
+	struct bpf_object *object;
 	struct bpf_program *bpf;
 
+	if (probe->n_objects == OBJECTS_MAX)
+		return -E2BIG;
+	object = bpf_object__open_mem(elf, size, &opts);
+	if (!object)
+		return -errno;
+	probe->objects[probe->n_objects++] = (struct object){.bpf = object, .category = category};
 	bpf_object__for_each_program(bpf, object)
 	{
-		const char *section = bpf_program__section_name(bpf);
-		struct program *p = &probe->programs[probe->n_programs];
-		char type[128];
-
 		if (probe->n_programs == PROGRAMS_MAX)
 			return -E2BIG;
-		probe->n_programs++;
-		*p = (struct program){.bpf = bpf, .object = name};
-		if (strncmp(section, TP_BTF, strlen(TP_BTF)))
-			continue;
-		snprintf(type, sizeof(type), "btf_trace_%s", section + strlen(TP_BTF));
-		if (btf__find_by_name_kind(btf, type, BTF_KIND_TYPEDEF) >= 0)
-			continue;
-		p->reason = "this kernel has no such tracepoint";
-		bpf_program__set_autoload(bpf, false);
+		probe->programs[probe->n_programs++] =
+			(struct program){.bpf = bpf, .category = category};
 	}
 	return 0;
+}
+
+static int open_objects(struct probe *probe)
+{
+	size_t size;
+	const void *elf = socket_bpf__elf_bytes(&size);
+	int err = open_object(probe, NULL, elf, size);
+
+	for (size_t i = 0; !err && i < n_categories; i++) {
+		if (!categories[i]->elf)
+			continue;
+		elf = categories[i]->elf(&size);
+		err = open_object(probe, categories[i], elf, size);
+	}
+	return err;
+}
+
+/* Programs whose hooks this kernel lacks are left out before loading. */
+static void choose_programs(struct probe *probe, const struct btf *btf)
+{
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+
+		p->refusal = hooks_refusal(btf, bpf_program__section_name(p->bpf));
+		bpf_program__set_autoload(p->bpf, !p->refusal);
+	}
 }
 
 /* All objects use the maps of the first one. */
@@ -84,7 +115,7 @@ static int share_maps(struct probe *probe, struct bpf_object *object)
 	bpf_object__for_each_map(map, object)
 	{
 		struct bpf_map *first =
-			bpf_object__find_map_by_name(probe->objects[0], bpf_map__name(map));
+			bpf_object__find_map_by_name(probe->objects[0].bpf, bpf_map__name(map));
 
 		if (first && first != map && bpf_map__reuse_fd(map, bpf_map__fd(first)))
 			return -errno;
@@ -92,26 +123,25 @@ static int share_maps(struct probe *probe, struct bpf_object *object)
 	return 0;
 }
 
-static int load_object(struct probe *probe, const char *name, const void *elf, size_t size,
-		       size_t ring_size, const struct btf *btf)
+static int load_object(struct probe *probe, struct bpf_object *object, size_t ring_size)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name);
-	struct bpf_object *object = bpf_object__open_mem(elf, size, &opts);
-	struct bpf_map *ring;
-	int err;
+	struct bpf_map *ring = bpf_object__find_map_by_name(object, "ring");
+	int err = ring ? bpf_map__set_max_entries(ring, (__u32)ring_size) : 0;
 
-	if (!object)
-		return -errno;
-	probe->objects[probe->n_objects++] = object;
-	ring = bpf_object__find_map_by_name(object, "ring");
-	err = ring ? bpf_map__set_max_entries(ring, (__u32)ring_size) : 0;
-	if (!err)
-		err = choose_programs(probe, object, name, btf);
-	if (!err && probe->n_objects > 1)
+	if (!err && object != probe->objects[0].bpf)
 		err = share_maps(probe, object);
-	if (!err)
-		err = bpf_object__load(object);
-	return err;
+	return err ? err : bpf_object__load(object);
+}
+
+/* Programs of one object, or of all (NULL), that no other reason has left out. */
+static void leave_out(struct probe *probe, const struct object *object, const char *refusal)
+{
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+
+		if (!p->refusal && (!object || p->category == object->category))
+			p->refusal = refusal;
+	}
 }
 
 static void *map_memory(int fd, size_t size)
@@ -123,11 +153,28 @@ static void *map_memory(int fd, size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* Without the object of sockets there is nothing; another one takes only its category along. */
+static int load_objects(struct probe *probe, size_t ring_size)
+{
+	int err = load_object(probe, probe->objects[0].bpf, ring_size);
+
+	if (err)
+		return err;
+	for (size_t i = 1; i < probe->n_objects; i++) {
+		if (load_object(probe, probe->objects[i].bpf, ring_size))
+			leave_out(probe, &probe->objects[i],
+				  "this kernel refuses the category's BPF programs");
+	}
+	probe->shared = map_memory(probe_map(probe, ".data.shared"), sizeof(*probe->shared));
+	probe->ports = map_memory(probe_map(probe, "ports"), 2 * NW_PORTS * sizeof(struct nw_ends));
+	return probe->shared && probe->ports ? 0 : -errno;
+}
+
 /* Kernels on some machines refuse storage at run time: find out on a socket of our own. */
 static int try_storage(const struct probe *probe)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
-	const struct bpf_map *map = bpf_object__find_map_by_name(probe->objects[0], "sockets");
+	const struct bpf_map *map = bpf_object__find_map_by_name(probe->objects[0].bpf, "sockets");
 	void *value = calloc(1, bpf_map__value_size(map));
 
 	if (fd < 0 || !value)
@@ -140,65 +187,64 @@ static int try_storage(const struct probe *probe)
 	return err;
 }
 
-static int load_all(struct probe *probe, size_t ring_size, const struct btf *btf)
+static void fail(struct probe *probe, enum probe_stage stage, int err)
 {
-	size_t size;
-	const void *elf = socket_bpf__elf_bytes(&size);
-	int err = load_object(probe, "socket", elf, size, ring_size, btf);
+	static const char *const what[] = {
+		[PROBE_BTF] = "this kernel has no BTF",
+		[PROBE_PROGRAMS] = "this kernel refuses netwatch's BPF programs",
+		[PROBE_STORAGE] = "this kernel cannot create socket storage",
+	};
+	const char *detail = stage == PROBE_BTF ? "/sys/kernel/btf/vmlinux" : strerror(-err);
+	const char *short_reason = what[stage];
+	struct probe_outcome *o = &probe->outcome;
 
-	for (size_t i = 0; !err && i < n_categories; i++) {
-		if (!categories[i]->elf)
-			continue;
-		elf = categories[i]->elf(&size);
-		err = load_object(probe, categories[i]->name, elf, size, ring_size, btf);
+	o->stage = stage;
+	o->exit_code = err == -ENOMEM ? 1 : 78;
+	if (stage != PROBE_BTF && (err == -EPERM || err == -EACCES)) {
+		o->exit_code = 77;
+		short_reason = "loading BPF programs is not permitted";
+		detail = "it takes root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN";
 	}
-	if (err)
-		return err;
-	probe->shared = map_memory(probe_map(probe, ".data.shared"), sizeof(*probe->shared));
-	probe->ports = map_memory(probe_map(probe, "ports"), 2 * NW_PORTS * sizeof(struct nw_ends));
-	if (!probe->shared || !probe->ports)
-		return -errno;
-	return 0;
+	snprintf(o->reason, sizeof(o->reason), "%s: %s", short_reason, detail);
+	leave_out(probe, NULL, short_reason);
 }
 
-static int report_failure(int err)
+static void load(struct probe *probe, size_t ring_size)
 {
-	if (err == -EPERM || err == -EACCES) {
-		log_error("loading BPF programs is not permitted: run as root, or with CAP_BPF, "
-			  "CAP_PERFMON and CAP_NET_ADMIN");
-		return 77;
-	}
-	log_error("this kernel refuses netwatch's BPF programs: %s (--log-level debug says more)",
-		  strerror(-err));
-	return err == -ENOMEM ? 1 : 78;
-}
-
-struct probe *probe_open(size_t ring_size, int *exit_code)
-{
-	struct probe *probe = calloc(1, sizeof(*probe));
-	struct btf *btf;
+	struct btf *btf = btf__load_vmlinux_btf();
 	int err;
 
-	libbpf_set_print(log_libbpf);
-	btf = btf__load_vmlinux_btf();
 	if (!btf) {
-		log_error("this kernel has no BTF (/sys/kernel/btf/vmlinux): %s", strerror(errno));
-		*exit_code = 78;
-		free(probe);
-		return NULL;
+		fail(probe, PROBE_BTF, -errno);
+		return;
 	}
-	err = probe ? load_all(probe, ring_size, btf) : -ENOMEM;
+	choose_programs(probe, btf);
 	btf__free(btf);
-	if (!err) {
-		err = try_storage(probe);
-		if (err)
-			log_error("this kernel cannot create socket storage: %s", strerror(-err));
-		if (!err)
-			return probe;
+	err = load_objects(probe, ring_size);
+	if (err) {
+		fail(probe, PROBE_PROGRAMS, err);
+		return;
 	}
-	*exit_code = report_failure(err);
-	probe_free(probe);
-	return NULL;
+	err = try_storage(probe);
+	if (err)
+		fail(probe, PROBE_STORAGE, err);
+}
+
+struct probe *probe_open(size_t ring_size)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+	int err;
+
+	if (!probe)
+		return NULL;
+	libbpf_set_print(log_libbpf);
+	probe->outcome.stage = PROBE_READY;
+	err = open_objects(probe);
+	if (err)
+		fail(probe, PROBE_PROGRAMS, err);
+	else
+		load(probe, ring_size);
+	return probe;
 }
 
 void probe_free(struct probe *probe)
@@ -208,9 +254,16 @@ void probe_free(struct probe *probe)
 	if (probe->shared)
 		probe_attach(probe, 0);
 	while (probe->n_objects)
-		bpf_object__close(probe->objects[--probe->n_objects]);
+		bpf_object__close(probe->objects[--probe->n_objects].bpf);
 	free(probe);
 }
+
+const struct probe_outcome *probe_outcome(const struct probe *probe)
+{
+	return &probe->outcome;
+}
+
+/* ------------------------------------------------------------------- using */
 
 struct nw_shared *probe_shared(struct probe *probe)
 {
@@ -224,12 +277,12 @@ struct nw_ends *probe_ports(struct probe *probe)
 
 int probe_map(const struct probe *probe, const char *name)
 {
-	return bpf_object__find_map_fd_by_name(probe->objects[0], name);
+	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
 }
 
 static bool attachable(const struct program *p)
 {
-	return !p->reason && bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
+	return !p->refusal && bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
 	       bpf_program__expected_attach_type(p->bpf) == BPF_TRACE_RAW_TP;
 }
 
@@ -243,9 +296,7 @@ static void new_session(struct probe *probe)
 /* Programs of a category while it is wanted, the others while anything is. */
 static bool wanted(const struct program *p, uint64_t wants)
 {
-	const struct category *category = category_find(p->object);
-
-	return category ? category->wants & wants : wants != 0;
+	return p->category ? p->category->wants & wants : wants != 0;
 }
 
 static void detach_unwanted(struct probe *probe, uint64_t wants)
@@ -285,41 +336,43 @@ int probe_attach(struct probe *probe, uint64_t wants)
 	return 0;
 }
 
-size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,
-		   size_t max)
+const char *probe_hook_refusal(const struct probe *probe, const struct category *category,
+			       const char *hook)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < probe->n_programs && n < max; i++) {
-		const struct program *p = &probe->programs[i];
-
-		if (strcmp(p->object, "socket") && strcmp(p->object, category))
-			continue;
-		hooks[n++] = (struct probe_hook){
-			.hook = bpf_program__section_name(p->bpf),
-			.reason = p->reason,
-		};
-	}
-	return n;
-}
-
-bool probe_offers(const struct probe *probe, const char *category)
-{
-	const struct category *row = category_find(category);
-	const char *object = row && row->elf ? category : "socket";
+	const struct category *own = category && category->elf ? category : NULL;
 
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		const struct program *p = &probe->programs[i];
 
-		if (!strcmp(p->object, object) && attachable(p))
-			return true;
+		if (p->category == own && !strcmp(bpf_program__section_name(p->bpf), hook))
+			return p->refusal;
 	}
-	return false;
+	return "no program uses it";
+}
+
+const char *probe_refusal(const struct probe *probe, const struct category *category)
+{
+	const char *refusal = "it has no hook";
+
+	for (const struct category_hook *hook = category->hooks; hook->name; hook++) {
+		if (hook->without)
+			continue;
+		refusal = probe_hook_refusal(probe, category, hook->name);
+		if (!refusal)
+			return NULL;
+	}
+	return refusal;
 }
 
 struct bpf_program *probe_program(const struct probe *probe, const char *name)
 {
-	return bpf_object__find_program_by_name(probe->objects[0], name);
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		const struct program *p = &probe->programs[i];
+
+		if (!p->category && !p->refusal && !strcmp(bpf_program__name(p->bpf), name))
+			return p->bpf;
+	}
+	return NULL;
 }
 
 int probe_grace(struct probe *probe)

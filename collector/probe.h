@@ -14,21 +14,31 @@
 #include "kernel_side.h"
 
 struct bpf_program;
+struct category;
 struct probe;
 
-/* The hook of one program. */
-struct probe_hook {
-	const char *hook;   /* "tp_btf/tcp_rcv_space_adjust" */
-	const char *reason; /* why it is left out; NULL: it is loaded */
+/* What opening does, in this order. */
+enum probe_stage {
+	PROBE_BTF,	/* read the kernel's types */
+	PROBE_PROGRAMS, /* load programs and maps */
+	PROBE_STORAGE,	/* create storage of a socket */
+	PROBE_READY,
+};
+
+struct probe_outcome {
+	enum probe_stage stage; /* that failed; PROBE_READY: none */
+	int exit_code;		/* 77 (not permitted), 78 (this kernel cannot) or 1; 0: ready */
+	char reason[160];
 };
 
 /*
- * Opens and loads all objects. ring_size: bytes, a power of two and at least a page. NULL on
- * failure, with *exit_code 77 (not permitted), 78 (this kernel cannot) or 1, after a log
- * message that says why.
+ * Opens and loads all objects. ring_size: bytes, a power of two and at least a page. NULL: no
+ * memory. Of a probe whose outcome is not PROBE_READY only the outcome, probe_refusal and
+ * probe_hook_refusal may be asked; it must be freed all the same.
  */
-struct probe *probe_open(size_t ring_size, int *exit_code);
+struct probe *probe_open(size_t ring_size);
 void probe_free(struct probe *probe);
+const struct probe_outcome *probe_outcome(const struct probe *probe);
 
 struct nw_shared *probe_shared(struct probe *probe);
 struct nw_ends *probe_ports(struct probe *probe);
@@ -41,14 +51,16 @@ int probe_map(const struct probe *probe, const char *name);
  */
 int probe_attach(struct probe *probe, uint64_t wants);
 
-/* Does this kernel offer the category: has it a hook? */
-bool probe_offers(const struct probe *probe, const char *category);
+/*
+ * Why programs of a hook of that category (NULL: of those that serve all) are left out; NULL:
+ * they are loaded. Constants.
+ */
+const char *probe_hook_refusal(const struct probe *probe, const struct category *category,
+			       const char *hook);
+/* The same of the category: none of the hooks that it needs is usable. */
+const char *probe_refusal(const struct probe *probe, const struct category *category);
 
-/* The hooks of a category's programs and of those that serve all; fills at most max. */
-size_t probe_hooks(const struct probe *probe, const char *category, struct probe_hook *hooks,
-		   size_t max);
-
-/* A program of the object of sockets, NULL: there is none of that name. */
+/* A program of the object of sockets; NULL: there is none of that name, or it is left out. */
 struct bpf_program *probe_program(const struct probe *probe, const char *name);
 
 /* Waits, some 10 ms, until every program that runs now has ended. Of any thread. 0 or -errno. */

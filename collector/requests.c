@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "category.h"
 #include "event.h"
 #include "filter.h"
+#include "findings.h"
 #include "log.h"
 #include "peer.h"
 #include "probe.h"
@@ -47,7 +49,7 @@ static void handle_hello(struct peer *peer, const Netwatch__Request *request)
 	hello.scope = peer->scope;
 	hello.category = names;
 	for (size_t i = 0; i < n_categories; i++) {
-		if (probe_offers(peer->server->probe, categories[i]->name))
+		if (!probe_refusal(peer->server->probe, categories[i]))
 			names[hello.n_category++] = (char *)(uintptr_t)categories[i]->name;
 	}
 	reply.reply_case = NETWATCH__REPLY__REPLY_HELLO;
@@ -84,14 +86,16 @@ static bool add_categories(struct peer *peer, struct filter *filter,
 	for (size_t i = 0; i < subscribe->n_category; i++) {
 		const char *name = subscribe->category[i];
 		const struct category *category = category_find(name);
+		const char *refusal;
 
 		if (!category) {
 			peer_refuse(peer, INVALID, "category \"%.40s\" is not known", name);
 			return false;
 		}
-		if (!probe_offers(peer->server->probe, name)) {
+		refusal = probe_refusal(peer->server->probe, category);
+		if (refusal) {
 			peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-				    "this kernel does not offer category \"%s\"", name);
+				    "category \"%s\" is not offered: %s", name, refusal);
 			return false;
 		}
 		filter->wants |= category->wants;
@@ -171,7 +175,9 @@ static void list_done(struct walk_request *request, int err)
 
 	if (err)
 		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-			    "this kernel refused a walk over sockets: %s", strerror(-err));
+			    "a walk over the sockets of this host: %s",
+			    err == -EOPNOTSUPP ? "the kernel's iterators are missing; see check"
+					       : strerror(-err));
 	else if (subscription_rows_done(peer))
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
@@ -205,6 +211,13 @@ static void handle_status(struct peer *peer, const Netwatch__Request *request)
 		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
 }
 
+static void handle_check(struct peer *peer, const Netwatch__Request *request)
+{
+	(void)request;
+	if (!findings_send(peer))
+		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+}
+
 /* ---------------------------------------------------------------- dispatch */
 
 static const struct verb {
@@ -218,6 +231,7 @@ static const struct verb {
 						    handle_unsubscribe},
 	[NETWATCH__REQUEST__REQUEST_LIST] = {"list", PEER_GREETED, handle_list},
 	[NETWATCH__REQUEST__REQUEST_STATUS] = {"status", PEER_GREETED, handle_status},
+	[NETWATCH__REQUEST__REQUEST_CHECK] = {"check", PEER_GREETED, handle_check},
 };
 
 static const char *const when_names[] = {

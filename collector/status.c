@@ -16,12 +16,11 @@
 #include "status.h"
 #include "version.h"
 
-#define HOOKS_MAX      32 /* programs of one category; more are not named */
+#define HOOKS_MAX      16 /* of one category; more are not named */
 #define CATEGORIES_MAX 64
 
 struct category_row {
 	Netwatch__CategoryStatus message;
-	struct probe_hook hooks[HOOKS_MAX];
 	char *names[HOOKS_MAX];
 };
 
@@ -46,31 +45,22 @@ static char *text(const char *constant)
 	return (char *)(uintptr_t)constant;
 }
 
-/* Several programs may share a hook. */
-static void add_hook(Netwatch__CategoryStatus *m, const char *hook)
+static void fill_category(struct category_row *row, const struct peer *peer,
+			  const struct category *category)
 {
-	for (size_t i = 0; i < m->n_hook; i++) {
-		if (!strcmp(m->hook[i], hook))
-			return;
-	}
-	m->hook[m->n_hook++] = text(hook);
-}
-
-static void fill_category(struct category_row *row, const struct peer *peer, const char *name)
-{
+	const struct probe *probe = peer->server->probe;
 	Netwatch__CategoryStatus *m = &row->message;
-	size_t n = probe_hooks(peer->server->probe, name, row->hooks, HOOKS_MAX);
+	const char *refusal = probe_refusal(probe, category);
 
 	netwatch__category_status__init(m);
-	m->name = text(name);
+	m->name = text(category->name);
 	m->has_available = 1;
-	m->available = probe_offers(peer->server->probe, name);
+	m->available = !refusal;
+	m->reason = refusal ? text(refusal) : NULL;
 	m->hook = row->names;
-	for (size_t i = 0; i < n; i++) {
-		if (!row->hooks[i].reason)
-			add_hook(m, row->hooks[i].hook);
-		else if (!m->available)
-			m->reason = text(row->hooks[i].reason);
+	for (size_t i = 0; category->hooks[i].name && i < HOOKS_MAX; i++) {
+		if (!probe_hook_refusal(probe, category, category->hooks[i].name))
+			m->hook[m->n_hook++] = text(category->hooks[i].name);
 	}
 }
 
@@ -114,7 +104,7 @@ static void fill(struct report *r, const struct peer *peer)
 	m->scope = peer->scope;
 	m->category = r->category_list;
 	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {
-		fill_category(&r->category[i], peer, categories[i]->name);
+		fill_category(&r->category[i], peer, categories[i]);
 		r->category_list[m->n_category++] = &r->category[i].message;
 	}
 	m->subscription = r->subscription_list;

@@ -124,22 +124,25 @@ static int read_rows(int fd, struct walks *walks, struct seen *seen)
 
 /*
  * map: whose elements it iterates over; NULL: none. Links of iterators live only as long as
- * the walk: an idle collector holds none.
+ * the walk: an idle collector holds none. -EOPNOTSUPP: this kernel lacks the iterator.
  */
 static int iterate(struct probe *probe, const char *program, const char *map, struct walks *walks,
 		   struct seen *seen)
 {
 	union bpf_iter_link_info info = {.map.map_fd = 0};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
+	struct bpf_program *bpf = probe_program(probe, program);
 	struct bpf_link *link;
 	int fd, err;
 
+	if (!bpf)
+		return -EOPNOTSUPP;
 	if (map) {
 		info.map.map_fd = (__u32)probe_map(probe, map);
 		opts.link_info = &info;
 		opts.link_info_len = sizeof(info);
 	}
-	link = bpf_program__attach_iter(probe_program(probe, program), &opts);
+	link = bpf_program__attach_iter(bpf, &opts);
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
@@ -153,12 +156,13 @@ static int iterate(struct probe *probe, const char *program, const char *map, st
 static int walk_all(struct walks *walks)
 {
 	struct seen seen = {.cookie = NULL};
-	int err = iterate(walks->probe, "nw_walk_files", NULL, walks, &seen);
+	int files = iterate(walks->probe, "nw_walk_files", NULL, walks, &seen), watched = 0;
 
-	if (!err)
-		err = iterate(walks->probe, "nw_walk_storage", "sockets", walks, &seen);
+	if (!files || files == -EOPNOTSUPP)
+		watched = iterate(walks->probe, "nw_walk_storage", "sockets", walks, &seen);
 	free(seen.cookie);
-	return err;
+	/* What is watched is a remainder; without it a walk is still one. */
+	return watched && watched != -EOPNOTSUPP ? watched : files;
 }
 
 static void on_time(evutil_socket_t fd, short what, void *arg)
@@ -177,7 +181,7 @@ static void on_time(evutil_socket_t fd, short what, void *arg)
 			request->begin(request);
 	}
 	err = walk_all(walks);
-	if (err)
+	if (err && err != -EOPNOTSUPP)
 		log_error("walking over sockets: %s", strerror(-err));
 	end_ns = event_monotonic();
 	walks->next_ns = end_ns + (SHARE - 1) * (end_ns - began_ns);
@@ -240,5 +244,7 @@ void walks_free(struct walks *walks)
 
 int walk_forget(struct probe *probe)
 {
-	return iterate(probe, "nw_forget", "sockets", NULL, NULL);
+	int err = iterate(probe, "nw_forget", "sockets", NULL, NULL);
+
+	return err == -EOPNOTSUPP ? 0 : err; /* then a session number makes them void */
 }

@@ -19,7 +19,10 @@ struct walk_request {
 	void (*begin)(struct walk_request *request);
 	/* One TCP socket; each comes once. NULL: rows are not wanted. */
 	void (*row)(struct walk_request *request, const struct nw_row *row);
-	/* The walk is over; err: 0 or -errno. NULL: nothing to do. */
+	/*
+	 * The walk is over; err: 0 or -errno, -EOPNOTSUPP: this kernel has no iterator over
+	 * open files, so that only sockets that are being watched came. NULL: nothing to do.
+	 */
 	void (*done)(struct walk_request *request, int err);
 
 	/* of walk.c */
@@ -45,7 +48,7 @@ void walks_ask(struct walks *walks, struct walk_request *request);
 /* Legal at any time, also when nothing was asked. */
 void walks_cancel(struct walks *walks, struct walk_request *request);
 
-/* Deletes what is kept about sockets, at once. 0 or -errno. */
+/* Deletes what is kept about sockets, at once, where the kernel has the iterator. 0 or -errno. */
 int walk_forget(struct probe *probe);
 
 #endif

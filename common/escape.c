@@ -85,3 +85,37 @@ size_t escape_terminal(char *out, size_t size, const char *text, size_t length)
 {
 	return escape(out, size, text, length, 1);
 }
+
+static size_t put_json_rune(char *to, const char *text, size_t size, uint32_t rune)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	if (rune == '"' || rune == '\\') {
+		to[0] = '\\';
+		to[1] = (char)rune;
+		return 2;
+	}
+	if (!escape_dangerous(rune)) {
+		memcpy(to, text, size);
+		return size;
+	}
+	/* all dangerous code points are below 0x10000 */
+	memcpy(to, "\\u", 2);
+	for (unsigned i = 0; i < 4; i++)
+		to[2 + i] = hex[rune >> (12 - 4 * i) & 15];
+	return ESCAPE_JSON_MAX;
+}
+
+size_t escape_json_unit(char **out, const char *text, size_t size)
+{
+	uint32_t rune;
+	size_t n = escape_utf8(text, size, &rune);
+
+	if (n) {
+		*out += put_json_rune(*out, text, n, rune);
+		return n;
+	}
+	*(*out)++ = '\\'; /* that of escape_bytes' \xNN, itself escaped */
+	*out += escape_bytes(*out, ESCAPE_JSON_MAX, text, 1);
+	return 1;
+}

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ESCAPE_MAX 8 /* output bytes per input byte, at most */
+#define ESCAPE_MAX	8 /* output bytes per input byte, at most */
+#define ESCAPE_JSON_MAX 6 /* the same of escape_json_unit: \uNNNN */
 
 /*
  * Decodes one UTF-8 sequence (RFC 3629: shortest form, no surrogates) at text. Returns
@@ -30,5 +31,13 @@ int escape_dangerous(uint32_t rune);
  */
 size_t escape_bytes(char *out, size_t size, const char *text, size_t length);
 size_t escape_terminal(char *out, size_t size, const char *text, size_t length);
+
+/*
+ * One code point of text, which is not empty, as it stands in a JSON string: quotes,
+ * backslashes and dangerous code points escaped. A byte that is not UTF-8 becomes \xNN,
+ * as by escape_bytes, with that backslash escaped. Writes at *out, without a terminator,
+ * and moves it on. Returns the bytes taken from text.
+ */
+size_t escape_json_unit(char **out, const char *text, size_t size);
 
 #endif

@@ -69,10 +69,18 @@ static uint64_t options(const Netwatch__Subscribe *subscribe)
 	return subscribe->has_closed && subscribe->closed ? 1ULL << NW_WANT_CONN_CLOSE : 0;
 }
 
+static const struct category_hook hooks[] = {
+	{"tp_btf/inet_sock_set_state", NULL},
+	{"tp_btf/tcp_rcv_space_adjust",
+	 "an accepted connection is told up to a second late, when its process was found"},
+	{NULL, NULL},
+};
+
 const struct category category_conn = {
 	.name = "conn",
 	.field = 4,
 	.wants = 1ULL << NW_WANT_CONN,
 	.options = options,
+	.hooks = hooks,
 	.write = write_conn,
 };

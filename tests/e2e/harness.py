@@ -65,7 +65,7 @@ def end_process(process, number=signal.SIGTERM):
 class Collector:
     """A netwatch-collector on a socket of its own."""
 
-    def __init__(self, place, *options, socket=None, **more):
+    def __init__(self, place, *options, socket=None, environment=(), **more):
         self.socket = socket or str(place.new_path("sock"))
         self.allowed = []
         self.place = place
@@ -74,7 +74,7 @@ class Collector:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=place.environment,
+            env={**place.environment, **dict(environment)},
             **more,
         )
         self.said = Lines(self.process.stdout)

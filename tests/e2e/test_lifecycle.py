@@ -176,6 +176,9 @@ def test_unknown_user(place):
 def test_help(place, word):
     done = run_collector(place, word, user=ALICE, group=ALICE, extra_groups=[])
     assert done.returncode == 0 and "netwatch-collector" in done.stdout, done
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([place.collector, word], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"No space" in done.stderr, done
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -145,12 +145,21 @@ class Connection:
         return [self.expect("event") for _ in range(count)]
 
 
-def status(path):
+def ask(path, kind, request):
+    """The one answer to a request that has only one."""
     with Connection(path) as connection:
-        connection.send(pb.Request(status=pb.StatusRequest()))
-        answer = connection.expect("status")
+        connection.send(request)
+        answer = connection.expect(kind)
         assert connection.expect("bye").reason == pb.Bye.DONE
         return answer
+
+
+def status(path):
+    return ask(path, "status", pb.Request(status=pb.StatusRequest()))
+
+
+def check(path):
+    return ask(path, "check", pb.Request(check=pb.CheckRequest()))
 
 
 def ports(*ranges, negated=False):

@@ -8,6 +8,7 @@
 #include "collector/category.h"
 #include "collector/kernel_side.h"
 #include "collector/wire.h"
+#include "common/names.h"
 #include "netwatch.pb-c.h"
 
 static bool is_category(const ProtobufCFieldDescriptor *field)
@@ -52,6 +53,36 @@ static void test_members_of_event_are_rows(void **state)
 		n++;
 	}
 	assert_int_equal(n, n_categories);
+}
+
+/* Some hook is needed, or nothing could say whether the kernel offers it. */
+static void test_hooks(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_categories; i++) {
+		const struct category_hook *hook = categories[i]->hooks;
+		unsigned needed = 0;
+
+		assert_non_null(hook);
+		for (; hook->name; hook++) {
+			assert_non_null(strchr(hook->name, '/'));
+			needed += !hook->without;
+		}
+		if (!needed)
+			fail_msg("%s needs no hook", categories[i]->name);
+	}
+}
+
+/* `check` shows every category, so the list of all names has those of this collector. */
+static void test_names(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < n_categories; i++)
+		assert_non_null(names_category(categories[i]->name));
+	for (size_t i = 0; i < names_n_categories; i++)
+		assert_ptr_equal(names_category(names_categories[i]), names_categories[i]);
+	assert_null(names_category("lost"));
+	assert_null(names_category(""));
 }
 
 static void test_no_such_category(void **state)
@@ -147,6 +178,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows_are_members_of_event),
 		cmocka_unit_test(test_members_of_event_are_rows),
+		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_such_category),
 		cmocka_unit_test(test_options_of_conn),
 		cmocka_unit_test(test_numbers_of_records),

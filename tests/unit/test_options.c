@@ -80,6 +80,8 @@ static void test_defaults(void **state)
 	assert_int_equal(options.ring, 4 << 20);
 	assert_int_equal(options.queue, 1 << 20);
 	assert_false(options.kernel_addresses);
+	assert_false(options.check);
+	assert_false(options.json);
 	assert_int_equal(options.log_level, LOG_LEVEL_INFO);
 	assert_string_equal(printed[0], "");
 	assert_string_equal(printed[1], "");
@@ -190,6 +192,27 @@ static void test_bad_values(void **state)
 	check_error(PARSE("--user="), "--user \"\"");
 }
 
+/* --output is of --check only, wherever it stands. */
+static void test_check(void **state)
+{
+	(void)state;
+	assert_int_equal(PARSE("--check"), GO_ON);
+	assert_true(options.check);
+	assert_false(options.json);
+	assert_int_equal(PARSE("--check", "-o", "json"), GO_ON);
+	assert_true(options.check && options.json);
+	assert_int_equal(PARSE("-ojson", "--check"), GO_ON);
+	assert_true(options.check && options.json);
+	assert_int_equal(PARSE("--check", "--output=json", "--output=table"), GO_ON);
+	assert_false(options.json);
+	check_error(PARSE("--check", "-o", "csv"), "--output \"csv\"");
+	check_error(PARSE("--check", "--output="), "--output \"\"");
+	check_error(PARSE("-o", "json"), "--check");
+	check_error(PARSE("--output=table"), "--check");
+	check_error(PARSE("--check", "-o"), "'o'"); /* no argument */
+	check_error(PARSE("--check=yes"), "--check");
+}
+
 static void test_unknown(void **state)
 {
 	(void)state;
@@ -204,16 +227,22 @@ static void test_unknown(void **state)
 
 static void test_help_and_version(void **state)
 {
-	static const char *const names[] = {
-		"--socket PATH",     "--socket-mode MODE", "--group NAME", "--http-group NAME",
-		"--user NAME",	     "--ring SIZE",	   "--queue SIZE", "--kernel-addresses",
-		"--log-level LEVEL", "--version",	   "--help"};
+	static const char *const names[] = {"--socket PATH",	  "--socket-mode MODE",
+					    "--group NAME",	  "--http-group NAME",
+					    "--user NAME",	  "--ring SIZE",
+					    "--queue SIZE",	  "--kernel-addresses",
+					    "--log-level LEVEL",  "--version",
+					    "-?, --help",	  "--check",
+					    "-o, --output FORMAT"};
 
 	(void)state;
 	assert_int_equal(PARSE("--help"), 0);
 	assert_string_equal(printed[1], "");
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		assert_non_null(strstr(printed[0], names[i]));
+	assert_int_equal(PARSE("-?"), 0);
+	assert_non_null(strstr(printed[0], names[0]));
+	assert_string_equal(printed[1], "");
 	assert_int_equal(PARSE("--version"), 0);
 	assert_int_equal(strncmp(printed[0], "netwatch-collector ", 19), 0);
 	assert_string_equal(printed[1], "");
@@ -222,13 +251,10 @@ static void test_help_and_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_all),
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_bad_values),
-		cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_help_and_version),
+		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_all),
+		cmocka_unit_test(test_sizes),	   cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_check),
+		cmocka_unit_test(test_unknown),	   cmocka_unit_test(test_help_and_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

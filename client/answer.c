@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "answer.h"
+#include "exit.h"
+#include "log.h"
+#include "session.h"
+
+int answer_run(const struct options *options, const struct session_ops *ops)
+{
+	struct session session;
+	int status;
+
+	if (options->writer != &writer_table && options->writer != &writer_json) {
+		log_error("%s comes out as table or json, not as %s", options->command->name,
+			  options->writer->name);
+		return EXIT_USAGE;
+	}
+	status = session_run(&session, options, ops);
+	session_deinit(&session);
+	return status;
+}
