@@ -68,6 +68,10 @@ $(B)/proto/%.o: $(PROTO)
 $(PROTO): proto/netwatch.proto
 	@mkdir -p $(@D)
 	$(call say,PROTOC,$<)protoc-c -Iproto -I/usr/include --c_out=$(@D) $< google/protobuf/timestamp.proto
+$(B)/client/fields.o: $(B)/proto/comments.inc
+$(B)/proto/comments.inc: proto/comments.awk proto/netwatch.proto
+	@mkdir -p $(@D)
+	$(call say,AWK,$@)awk -f $^ > $@
 
 $(B)/bpf/%.o: bpf/%.bpf.c
 	@mkdir -p $(@D)

@@ -8,5 +8,6 @@ struct options;
 int subscribe_run(struct options *options);
 int list_run(struct options *options);
 int status_run(struct options *options);
+int fields_run(struct options *options);
 
 #endif

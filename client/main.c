@@ -33,6 +33,8 @@ static const struct command commands[] = {
 	{"list", COMMAND_LIST, NULL, "The connections that exist now", list_run, false},
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
+	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
+	 false},
 	{.name = NULL},
 };
 
