@@ -7,6 +7,7 @@
 //   filter.c         options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c list.c status.c    one file for each command
+//   fields.c completion*.c    those that need no collector
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   reply.c          what the collector says, one function for each kind
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
@@ -35,6 +36,8 @@ static const struct command commands[] = {
 	 status_run, false},
 	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
 	 false},
+	{"completion", COMMAND_COMPLETION, "bash|zsh|fish", "Completion script for a shell",
+	 completion_run, false},
 	{.name = NULL},
 };
 
