@@ -16,7 +16,6 @@ from harness import ALICE, DEADLINE_S, wait_until
 NO_SOCKET = "/nonexistent/sock"
 SHELLS = {"bash": ["bash", "--noprofile", "--norc"], "zsh": ["zsh", "-f"], "fish": ["fish", "--private", "--no-config"]}
 SYNTAX = {"bash": "-n", "zsh": "-n", "fish": "--no-execute"}
-COMMANDS = {"subscribe", "list", "status", "fields", "completion"}
 END = "end."
 
 ASK_BASH = f"""
@@ -164,7 +163,6 @@ FORMATS = {"table", "compact", "json", "csv", "pb"}
 
 # What is offered, exactly.
 CASES = {
-    "netwatch ": COMMANDS,
     "netwatch st": {"status"},
     "netwatch -q s": {"subscribe", "status"},
     "netwatch frobnicate --o": {"--output"},
@@ -189,7 +187,7 @@ CASES = {
     "netwatch --role ": {"client", "server"},
     "netwatch --role client,s": {"server"},
     "netwatch --not --role c": {"client"},
-    "netwatch --events co": {"conn"},
+    "netwatch --events conn": {"conn"},
     "netwatch --fields conn.ev": {"conn.event"},
     "netwatch list --fields time,conn.segs": {"conn.segs_in", "conn.segs_out"},
     "netwatch --fields=time,conn.ev": {"conn.event"},
@@ -236,6 +234,21 @@ def test_command_behind_dashes(place, name, script):
         assert "setpriv" in ask_zsh(place, script, lines[:1])[0]
 
 
+@pytest.fixture
+def commands(netwatch):
+    """Those of --help."""
+    client = netwatch("--help", socket=NO_SOCKET)
+    assert client.wait() == 0, client
+    section = client.out.text().split("\nCommands:\n")[1].split("\n\n")[0]
+    names = {line.split()[0] for line in section.splitlines()}
+    assert {"subscribe", "list", "status", "fields", "completion"} <= names
+    return names
+
+
+def test_commands(place, name, script, commands):
+    assert ASK[name](place, script, ["netwatch ", "netwatch -q "]) == [commands, commands]
+
+
 def options_of_help(netwatch, *command):
     client = netwatch(*command, "--help", socket=NO_SOCKET)
     assert client.wait() == 0, client
@@ -243,12 +256,24 @@ def options_of_help(netwatch, *command):
     return {option for row in rows for option in re.findall(r"(?<!\S)--?[\w?-]+", row)}
 
 
-def test_every_option(place, netwatch, name, script):
+def test_every_option(place, netwatch, name, script, commands):
     """Those of --help, of each command and of all."""
-    commands = [[], *([command] for command in sorted(COMMANDS))]
-    lines = [" ".join(["netwatch", *command, "-"]) for command in commands]
-    for command, offered in zip(commands, ASK[name](place, script, lines)):
+    asked = [[], *([command] for command in sorted(commands))]
+    lines = [" ".join(["netwatch", *command, "-"]) for command in asked]
+    for command, offered in zip(asked, ASK[name](place, script, lines)):
         assert offered == options_of_help(netwatch, *command), command
+
+
+@pytest.mark.parametrize("name", ["fish"])
+def test_descriptions(place, netwatch, name, script):
+    """They are the text of --help, whatever quotes are in it."""
+    said = run(place, [*SHELLS[name], "-c", ASK_FISH, script, "netwatch -"])
+    client = netwatch("--help", socket=NO_SOCKET)
+    assert client.wait() == 0, client
+    text = " ".join(client.out.text().split())
+    described = [line.split("\t") for line in said.splitlines() if "\t" in line]
+    assert ["--extra", "add each connection's counters"] in described
+    assert all(f" {description} " in text for option, description in described)
 
 
 def test_syntax(place, name, script):
