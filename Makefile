@@ -68,6 +68,10 @@ $(B)/proto/%.o: $(PROTO)
 $(PROTO): proto/netwatch.proto
 	@mkdir -p $(@D)
 	$(call say,PROTOC,$<)protoc-c -Iproto -I/usr/include --c_out=$(@D) $< google/protobuf/timestamp.proto
+$(B)/client/fields.o: $(B)/proto/comments.inc
+$(B)/proto/comments.inc: proto/comments.awk proto/netwatch.proto
+	@mkdir -p $(@D)
+	$(call say,AWK,$@)awk -f $^ > $@
 
 $(B)/bpf/%.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
@@ -99,9 +103,15 @@ check-format:
 compile_commands.json:
 	bear -- $(MAKE) -B all unit T=-
 
-install: all
+$(B)/completion.%: $(B)/netwatch
+	$(call say,GEN,$@)$< completion $* > $@
+
+install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 755 $(B)/netwatch $(DESTDIR)$(PREFIX)/bin/netwatch
 	install -D -m 755 $(B)/netwatch-collector $(DESTDIR)$(PREFIX)/sbin/netwatch-collector
+	install -D -m 644 $(B)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netwatch
+	install -D -m 644 $(B)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netwatch
+	install -D -m 644 $(B)/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netwatch.fish
 clean:
 	rm -rf build compile_commands.json
 

@@ -51,6 +51,17 @@ int categories_add(struct categories *categories, const char *name, bool optiona
 	return 0;
 }
 
+void categories_add_all(struct categories *categories)
+{
+	const struct schema *schema = event_schema();
+
+	for (unsigned i = 0; i < schema->field_count; i++) {
+		/* what is no category is refused */
+		if (constant_name(schema->fields[i].name))
+			categories_add(categories, schema->fields[i].name, true);
+	}
+}
+
 bool categories_have(const struct categories *categories, const char *name)
 {
 	return find(categories, name) < categories->count;

@@ -20,6 +20,9 @@ struct categories {
  */
 int categories_add(struct categories *categories, const char *name, bool optional);
 
+/* Adds all that this client can print. */
+void categories_add_all(struct categories *categories);
+
 bool categories_have(const struct categories *categories, const char *name);
 
 /*

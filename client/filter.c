@@ -208,13 +208,17 @@ static const char *choose(struct filter_choice *choice, bool negate, unsigned va
 	return NULL;
 }
 
+const char *const filter_role_words[] = {"client", "server", NULL};
+
 static const char *add_role(struct filter *filter, size_t target, bool negate, const char *text)
 {
+	static const Netwatch__Role roles[] = {NETWATCH__ROLE__CLIENT, NETWATCH__ROLE__SERVER};
+
 	(void)target;
-	if (!strcmp(text, "client"))
-		return choose(&filter->role, negate, NETWATCH__ROLE__CLIENT);
-	if (!strcmp(text, "server"))
-		return choose(&filter->role, negate, NETWATCH__ROLE__SERVER);
+	for (unsigned i = 0; filter_role_words[i]; i++) {
+		if (!strcmp(text, filter_role_words[i]))
+			return choose(&filter->role, negate, roles[i]);
+	}
 	return "client or server";
 }
 

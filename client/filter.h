@@ -28,6 +28,9 @@ struct filter_kind {
 extern const struct filter_kind filter_ports, filter_prefixes, filter_pids, filter_names,
 	filter_users, filter_roles, filter_families, filter_namespaces, filter_cgroups;
 
+/* Values of filter_roles, ended by NULL. */
+extern const char *const filter_role_words[];
+
 /* 0 or -ENOMEM. */
 int filter_init(struct filter *filter);
 void filter_deinit(struct filter *filter);

@@ -8,6 +8,7 @@
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c list.c status.c check.c    one file for each command
 //   answer.c         commands that ask one question
+//   fields.c completion*.c    those that need no collector
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   reply.c          what the collector says, one function for each kind
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
@@ -35,6 +36,10 @@ static const struct command commands[] = {
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
 	{"check", COMMAND_CHECK, NULL, "What this kernel can do, and why not", check_run, false},
+	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
+	 false},
+	{"completion", COMMAND_COMPLETION, "bash|zsh|fish", "Completion script for a shell",
+	 completion_run, false},
 	{.name = NULL},
 };
 

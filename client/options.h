@@ -19,10 +19,21 @@
 
 struct options;
 
+/* What completes an argument in a shell, where it is none of a few words. */
+enum complete {
+	COMPLETE_NOTHING,
+	COMPLETE_FILES,
+	COMPLETE_DIRECTORIES,
+	COMPLETE_USERS,
+	COMPLETE_CATEGORIES,
+	COMPLETE_COLUMNS,
+};
+
 struct command {
 	const char *name;
 	unsigned bit;	      /* in option_row.commands */
-	const char *argument; /* what it needs, for help, or NULL: nothing */
+	const char *argument; /* what it needs, or NULL: nothing. Help prints it, and completion
+				 understands FILE, DIR, and words with | in between */
 	const char *help;
 	/* Runs it; returns the exit status. */
 	int (*run)(struct options *options);
@@ -34,6 +45,8 @@ enum {
 	COMMAND_LIST = 1 << 1,
 	COMMAND_STATUS = 1 << 2,
 	COMMAND_CHECK = 1 << 3,
+	COMMAND_FIELDS = 1 << 4,
+	COMMAND_COMPLETION = 1 << 5,
 	COMMAND_ALL = -1,
 };
 
@@ -52,7 +65,8 @@ struct option_row {
 		   const char *argument);
 	size_t target; /* for set: offset of what it sets; in the Filter when there is a kind */
 	const struct filter_kind *kind; /* of the options that --not can turn round */
-	const char *const *words;	/* for set_word: what the argument may be, ended by NULL */
+	const char *const *words;	/* what the argument may be, ended by NULL; or NULL */
+	enum complete complete;		/* what it may be, where there are no words */
 	const char *categories; /* of the letters that add some, separated by commas; only the first
 				   has to be offered */
 };

@@ -2,8 +2,11 @@
 // The output buffer, and numbers written into it without stdio.
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "exit.h"
+#include "log.h"
 #include "output.h"
 #include "stop.h"
 
@@ -67,6 +70,23 @@ int output_flush(struct output *output)
 		return -ECANCELED;
 	output->used = output->line = 0;
 	return 0;
+}
+
+int output_finish(struct output *output)
+{
+	int err = output->err ? output->err : output_flush(output);
+
+	if (!err || err == -ECANCELED) /* we were told to go */
+		return EXIT_OK;
+	log_error("cannot write the output: %s", strerror(-err));
+	return EXIT_OUTPUT;
+}
+
+unsigned output_columns(int fd)
+{
+	struct winsize size;
+
+	return isatty(fd) && !ioctl(fd, TIOCGWINSZ, &size) ? size.ws_col : 0;
 }
 
 static unsigned count_digits(uint64_t number)

@@ -46,6 +46,12 @@ static inline void output_undo(struct output *output)
  */
 int output_flush(struct output *output);
 
+/* The last flush of a command that has nothing else to wait for: its exit status. */
+int output_finish(struct output *output);
+
+/* Columns of the terminal that fd is, or 0. */
+unsigned output_columns(int fd);
+
 /* Where to write up to size bytes, of which output_take takes those up to end. NULL: no room. */
 static inline char *output_room(struct output *output, size_t size)
 {

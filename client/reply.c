@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "color.h"
@@ -34,21 +33,13 @@ static void end(struct session *session, int status)
 	session->status = status;
 }
 
-/* Columns of the terminal on stdout, or 0. */
-static unsigned terminal_width(int fd)
-{
-	struct winsize size;
-
-	return isatty(fd) && !ioctl(fd, TIOCGWINSZ, &size) ? size.ws_col : 0;
-}
-
 /* The header waits for this: a request that was refused prints nothing. */
 static void start_writer(struct session *session)
 {
 	const struct options *options = session->options;
 	const struct writer *writer = options->writer;
 	const struct writer_layout layout = {
-		.width = terminal_width(session->output.fd),
+		.width = output_columns(session->output.fd),
 		.snapshot = session->ops->snapshot,
 		.header = !options->no_header,
 		.categories = &session->asked,

@@ -44,7 +44,8 @@ extern const struct writer writer_table, writer_compact, writer_json, writer_csv
 extern const char *const writer_words[];
 const struct writer *writer_of(unsigned index);
 
-/* Any message as ProtoJSON, as --output json of status has it. */
+/* Any message as ProtoJSON, as --output json of status has it; and text as a string of it. */
 void writer_json_message(struct output *output, const struct message *message);
+void writer_json_text(struct output *output, const char *text);
 
 #endif

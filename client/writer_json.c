@@ -179,6 +179,15 @@ void writer_json_message(struct output *output, const struct message *message)
 	close_object(output, start);
 }
 
+void writer_json_text(struct output *output, const char *text)
+{
+	struct value value = {.data = (const uint8_t *)text, .length = strlen(text)};
+	char *to = value_room(output, 0, value);
+
+	if (to)
+		output_take(output, put_string(to, NULL, value));
+}
+
 /* What was read already, the connection with its cgroup's path added; or NULL. */
 static const struct message *read_already(const struct event *event,
 					  const struct schema_field *field)

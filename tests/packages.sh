@@ -11,7 +11,8 @@ packages_of() {
 	build) echo gcc make pkg-config clang bpftool libbpf-dev libevent-dev libprotobuf-c-dev \
 		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev ;;
 	run) echo util-linux passwd perl-base ;;
-	test) echo libcmocka-dev python3 python3-pytest python3-protobuf iproute2 ;;
+	test) echo libcmocka-dev python3 python3-pytest python3-protobuf iproute2 bash \
+		bash-completion zsh fish ;;
 	bench) echo bpftrace libbpf-tools ;;
 	format) echo clang-format ;;
 	*) echo "packages.sh: no group '$1'; there are build run test bench format" >&2
