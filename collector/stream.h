@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "dispatch.h"
+
 #define BLOCK_SIZE (64 * 1024) /* a full block goes out at once */
 
 struct nw_row;
@@ -66,6 +68,7 @@ struct reader {
 	uint64_t start_ns;     /* CLOCK_MONOTONIC */
 	uint64_t end_ns;       /* 0: it has not left */
 	int state;
+	struct dispatch_mark join, leave;
 	bool joined;		  /* in stream.readers, not in slot.waiting */
 	TAILQ_ENTRY(reader) link; /* slot.waiting or stream.readers */
 };
