@@ -22,11 +22,11 @@
 
 #define READ_SIZE 8192
 
-void peer_set_timer(struct event *timer, time_t seconds)
+int peer_set_timer(struct event *timer, time_t seconds)
 {
 	struct timeval tv = {.tv_sec = seconds};
 
-	evtimer_add(timer, &tv);
+	return evtimer_add(timer, &tv) ? -ENOMEM : 0;
 }
 
 void peer_break_off(struct peer *peer)
@@ -34,7 +34,7 @@ void peer_break_off(struct peer *peer)
 	peer->broken = true;
 	event_del(peer->readable);
 	event_del(peer->writable);
-	peer_set_timer(peer->deadline, 0);
+	event_active(peer->deadline, EV_TIMEOUT, 0); /* unlike a timer it needs no memory */
 }
 
 /* ------------------------------------------------------------------ output */
@@ -63,7 +63,7 @@ void peer_flush(struct peer *peer)
 		subscription_close_gap(peer);
 		left = evbuffer_get_length(peer->out);
 	}
-	if (left)
+	if (left || peer->gapped)
 		event_add(peer->writable, NULL);
 	else if (peer->state == PEER_ENDING)
 		peer_break_off(peer);
@@ -157,8 +157,13 @@ static void handle_frames(struct peer *peer)
 	while (!peer->broken && peer->state != PEER_ENDING) {
 		size_t have = evbuffer_get_length(peer->in), length = 0;
 		const uint8_t *data = evbuffer_pullup(peer->in, -1), *body = NULL;
-		ssize_t n = frame_get(data, have, FRAME_REQUEST_MAX, &body, &length);
+		ssize_t n = 0;
 
+		if (have && !data) { /* no memory */
+			peer_break_off(peer);
+			return;
+		}
+		n = frame_get(data, have, FRAME_REQUEST_MAX, &body, &length);
 		if (n == -EMSGSIZE) {
 			peer_refuse(peer, NETWATCH__ERROR__CODE__FRAME,
 				    "a message of more than %d bytes", FRAME_REQUEST_MAX);
@@ -260,12 +265,12 @@ int peer_new(struct server *server, int fd, const struct scope_peer *who)
 	peer->deadline = evtimer_new(server->base, on_deadline, peer);
 	peer->slow = evtimer_new(server->base, subscription_on_slow, peer);
 	if (!peer->in || !peer->out || !peer->readable || !peer->writable || !peer->deadline ||
-	    !peer->slow || event_add(peer->readable, NULL)) {
+	    !peer->slow || event_add(peer->readable, NULL) ||
+	    peer_set_timer(peer->deadline, PEER_DEADLINE_S)) {
 		peer_free(peer);
 		return -ENOMEM;
 	}
 	peer->fd = fd;
-	peer_set_timer(peer->deadline, PEER_DEADLINE_S);
 	return 0;
 }
 

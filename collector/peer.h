@@ -84,7 +84,8 @@ void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size);
 void peer_flush(struct peer *peer);
 /* Nothing can be sent any more. It is freed from the loop: callers may go on using it. */
 void peer_break_off(struct peer *peer);
-void peer_set_timer(struct event *timer, time_t seconds);
+/* 0 or -ENOMEM. A timer that is set can be set anew without memory. */
+int peer_set_timer(struct event *timer, time_t seconds);
 /* The last frame is queued: close when it is out. */
 void peer_end(struct peer *peer);
 __attribute__((format(printf, 3, 4))) void

@@ -24,6 +24,7 @@ struct block {
 	uint32_t events;
 	uint64_t first_ns, last_ns; /* Unix time of the first and last event */
 	size_t used;
+	bool reserve; /* no memory for another one: to be copied, no reference may be taken */
 	uint8_t data[BLOCK_SIZE];
 };
 
@@ -42,8 +43,6 @@ struct reader_ops {
 	/* Delivers a block (keeping it needs a reference) and counts its events in delivered or
 	 * lost_queue. */
 	void (*block)(struct reader *reader, struct block *block);
-	/* Here in the stream, count events found no room; counts them in lost_queue. */
-	void (*no_room)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* Here in the stream, count events found the ring full between these Unix times. */
 	void (*lost)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* After slots_leave: nothing more comes, the account is final. */
@@ -85,7 +84,7 @@ struct stream {
 void stream_init(struct stream *stream);
 void stream_deinit(struct stream *stream);
 
-/* Appends the frame of one event. When no block can be had its readers lose it, counted. */
+/* Appends the frame of one event. Needs no memory: there is one block in reserve. */
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns);
 /* Hands what is gathered to the readers. */
 void stream_flush(struct stream *stream);
