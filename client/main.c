@@ -14,7 +14,6 @@
 //   output.c stop.c  the buffer before stdout; when to end
 //   ssh.c            the connection of this terminal, which is left out
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include "log.h"
 #include "options.h"
 #include "stop.h"
+#include "streams.h"
 #include "version.h"
 
 static const struct command commands[] = {
@@ -34,16 +34,13 @@ static const struct command commands[] = {
 	{NULL, 0, NULL, NULL},
 };
 
-/* A file of ours must not become a standard stream that the caller closed. */
 static int check_streams(void)
 {
-	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+	int closed = streams_open();
 
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-			return EXIT_ERROR;
-	}
-	if (!closed)
+	if (closed < 0)
+		return EXIT_ERROR;
+	if (!(closed & 1 << STDOUT_FILENO))
 		return EXIT_OK;
 	log_error("cannot write the output: stdout is closed");
 	return EXIT_OUTPUT;

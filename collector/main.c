@@ -40,6 +40,7 @@
 #include "server.h"
 #include "slots.h"
 #include "sock.h"
+#include "streams.h"
 #include "walk.h"
 
 enum {
@@ -138,7 +139,6 @@ static int watch_signals(struct collector *c)
 {
 	static const int numbers[2] = {SIGTERM, SIGINT};
 
-	signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < 2; i++) {
 		c->signals[i] = evsignal_new(c->server.base, numbers[i], on_signal, &c->server);
 		if (!c->signals[i] || event_add(c->signals[i], NULL))
@@ -151,7 +151,7 @@ static int serve(struct collector *c)
 {
 	int err = 0;
 
-	c->server.base = event_base_new();
+	c->server.base = server_new_base();
 	c->server.probe = c->probe;
 	if (c->server.base)
 		c->server.walks = walks_new(c->server.base, c->probe);
@@ -190,6 +190,18 @@ static void tidy(struct collector *c)
 	probe_free(c->probe);
 }
 
+/* Whatever the caller left us: what is said must not be the end. */
+static int make_safe(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	return streams_open();
+}
+
 static int run(struct collector *c)
 {
 	int (*const stages[])(struct collector *) = {find_user, load, open_socket};
@@ -208,8 +220,11 @@ static int run(struct collector *c)
 int main(int argc, char **argv)
 {
 	static struct collector collector = {.listener.fd = -1};
-	int exit_code = options_parse(&collector.options, argc, argv);
+	int exit_code;
 
+	if (make_safe() < 0)
+		return 1;
+	exit_code = options_parse(&collector.options, argc, argv);
 	if (exit_code >= 0)
 		return exit_code;
 	log_init("netwatch-collector", collector.options.log_level);

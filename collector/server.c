@@ -149,6 +149,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		server_count_rates(server);
 }
 
+struct event_base *server_new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	/* The ring's map needs epoll: see drain.c. */
+	if (config && !event_config_require_features(config, EV_FEATURE_ET) &&
+	    !event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV))
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 int server_start(struct server *server, int fd)
 {
 	TAILQ_INIT(&server->peers);
