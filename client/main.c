@@ -14,6 +14,7 @@
 //   output.c stop.c  the buffer before stdout; when to end
 //   ssh.c            the connection of this terminal, which is left out
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +45,19 @@ static int check_streams(void)
 		return EXIT_OK;
 	log_error("cannot write the output: stdout is closed");
 	return EXIT_OUTPUT;
+}
+
+static void on_file_size(int number)
+{
+	(void)number;
+}
+
+/* Writing beyond RLIMIT_FSIZE fails and is told. Not ignored: what we start would inherit that. */
+static void survive_file_size(void)
+{
+	struct sigaction action = {.sa_handler = on_file_size, .sa_flags = SA_RESTART};
+
+	sigaction(SIGXFSZ, &action, NULL);
 }
 
 static int show(const struct options *options)
@@ -87,6 +101,7 @@ int main(int argc, char **argv)
 	status = check_streams();
 	if (status)
 		return status;
+	survive_file_size();
 	if (event_init()) {
 		log_error("out of memory");
 		return EXIT_ERROR;

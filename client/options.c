@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exit.h"
@@ -106,6 +107,20 @@ static int parse_all(struct options *options, int argc, char **argv)
 	return -EINVAL;
 }
 
+/* getopt would end at the command. What we start may want it as it was. */
+static int parse_in_any_order(struct options *options, int argc, char **argv)
+{
+	static const char variable[] = "POSIXLY_CORRECT";
+	const char *was = getenv(variable);
+	int err;
+
+	unsetenv(variable);
+	err = parse_all(options, argc, argv);
+	if (was && setenv(variable, was, 1))
+		return -ENOMEM;
+	return err;
+}
+
 static int find_command(struct options *options, int argc, char **argv,
 			const struct command *commands)
 {
@@ -185,7 +200,7 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 	*options = (struct options){.socket = SOCK_DEFAULT_PATH, .writer = &writer_table};
 	err = filter_init(&options->filter);
 	if (!err)
-		err = parse_all(options, argc, argv);
+		err = parse_in_any_order(options, argc, argv);
 	if (!err)
 		err = find_command(options, argc, argv, commands);
 	if (!err)

@@ -2,19 +2,26 @@
 """Hundreds of hostile inputs. Each gets its own answer, and none costs others an event: a
 subscriber with steady traffic misses nothing and is told of everything at once."""
 
+import dataclasses
+import os
+import socket
+import subprocess
 import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
+import hostile_client
 import hostile_wire
 import netwatch_pb2 as pb
 import wire
-from harness import Actor, Collector, wait_until
+from harness import SERVICE_USER, Actor, Collector, wait_until
 
 LATE_S = 2.0  # on a busy machine; else it takes some milliseconds
 PACE_S = 0.02
+STARVED_CONNECTS = 4000
 
 
 class Watched:
@@ -114,3 +121,128 @@ def test_wire(watched, row):
             assert reply.error.code == row.code, reply
             assert row.word in reply.error.message, reply
             connection.expect_closed()
+
+
+def start_program(program, run, args, tmp_path):
+    """With files as streams, so that nothing depends on a reader."""
+    with open(tmp_path / "out", "wb") as out, open(tmp_path / "err", "wb") as err:
+        return subprocess.Popen(
+            [program.encode(), *(arg.encode("latin-1") for arg in args)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=hostile_client.ENV | run.environment,
+            preexec_fn=hostile_client.prepare(run),
+            cwd="/",
+        )
+
+
+def check_said(run, tmp_path):
+    """stdout and stderr; both printable whatever was given."""
+    out, err = ((tmp_path / name).read_text() for name in ("out", "err"))
+    said = f"said {out!r} {err!r}"
+    if not set(run.closed + run.full) & {2}:
+        assert run.word in err, said
+        assert run.code == 0 or err, said
+    assert run.out in out, said
+    assert all(line.isprintable() for line in err.splitlines()), said
+
+
+def run_program(program, run, socket, tmp_path):
+    args = [word for arg in run.args for word in (["--socket", socket] if arg == "SOCKET" else [arg])]
+    process = start_program(program, run, args, tmp_path)
+    try:
+        code = process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
+    assert code == run.code, (code, (tmp_path / "err").read_text())
+    check_said(run, tmp_path)
+
+
+@pytest.mark.parametrize("run", hostile_client.RUNS, ids=lambda run: run.name)
+def test_client(watched, place, run, tmp_path):
+    run_program(place.client, run, watched.collector.socket, tmp_path)
+
+
+@pytest.mark.parametrize("run", hostile_client.BAD_COLLECTORS, ids=lambda run: run.name)
+def test_bad_collector(watched, place, run, tmp_path):
+    args = [watched.collector.socket if arg == "SOCKET" else arg for arg in run.args]
+    run_program(place.collector, dataclasses.replace(run, args=args), None, tmp_path)
+
+
+@pytest.mark.parametrize("run", hostile_client.STARTS, ids=lambda run: run.name)
+def test_collector_starts(place, run, tmp_path):
+    """It serves in spite of it, also events, and ends when asked."""
+    path = str(place.new_path("sock"))
+    process = start_program(place.collector, run, ["--socket", path, "--log-level", "warn"], tmp_path)
+    try:
+        wait_until(lambda: os.path.exists(path) or process.poll() is not None, "it starts")
+        with wire.Connection(path) as watch:
+            watch.subscribe(rport=wire.ports(1))
+            with socket.socket() as client:
+                client.connect_ex(("127.0.0.1", 1))
+            assert [event.conn.event for event in watch.events(2)] == [pb.Conn.OPEN, pb.Conn.FAILED]
+            files = {fd.name: os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
+            assert all(files[str(fd)] == "/dev/null" for fd in run.closed), files
+            assert "anon_inode:[eventpoll]" in files.values(), files
+            process.terminate()
+            assert watch.until("bye")[1].reason == pb.Bye.SHUTDOWN
+        assert process.wait(20) == run.code
+    finally:
+        process.kill()
+        process.wait()
+    check_said(run, tmp_path)
+
+
+def no_more_memory(collector):
+    """From now on it has what it has."""
+    data = int(collector.status("VmData").split()[0]) << 10
+    # As itself: a root without CAP_SYS_RESOURCE may not.
+    subprocess.run(
+        ["prlimit", "--pid", str(collector.pid), f"--data={data}:"],
+        user=SERVICE_USER, group=SERVICE_USER, extra_groups=[], check=True,
+    )  # fmt: skip
+
+
+def count_read(connection, events, lost):
+    """Reads whatever there is, to Bye; its totals."""
+    while True:
+        reply = connection.reply()
+        if reply.HasField("bye"):
+            return reply.bye.totals
+        if reply.event.HasField("lost"):
+            lost.append(reply.event.lost)
+        else:
+            events.append(reply.event)
+
+
+def test_no_memory_for_the_queue(start_collector, actor):
+    """Queues of 16M that cannot grow: who does not read loses, who reads does not."""
+    collector = start_collector("--queue", "16M")
+    collector.allow("memory")
+    server, client = actor(), actor()
+    port = server.server()
+    server.drop_served()
+    slow = [wire.Connection(collector.socket) for _ in range(3)]
+    for index, reader in enumerate(slow):
+        reader.subscribe(rport=wire.ports(port), lport=wire.ports((1 + index, 65535)))
+    with wire.Connection(collector.socket) as live:
+        live.subscribe(rport=wire.ports(port))
+        no_more_memory(collector)
+        for _ in range(STARVED_CONNECTS // 100):
+            client.connects(count=100, address="127.0.0.1", port=port)
+            assert not any(event.HasField("lost") for event in live.events(300))
+        totals = live.unsubscribe()[1]
+        assert totals.matched == totals.delivered == 3 * STARVED_CONNECTS
+    for reader in slow:
+        events, lost = [], []
+        reader.send(pb.Request(unsubscribe=pb.Unsubscribe()))
+        totals = count_read(reader, events, lost)
+        assert totals.matched == 3 * STARVED_CONNECTS
+        assert (len(events), sum(entry.count for entry in lost)) == (
+            totals.delivered, totals.lost_queue,
+        )  # fmt: skip
+        assert totals.delivered + totals.lost_queue == totals.matched
+        assert totals.lost_queue and len(lost) == 1, totals
+        reader.close()
