@@ -49,6 +49,11 @@ static void begin_block(struct stream *stream, uint64_t unix_ns)
 	stream->block = block;
 }
 
+static size_t size_of(const struct block *block)
+{
+	return block->reserve ? BLOCK_WHOLE : BLOCK_SIZE;
+}
+
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns)
 {
 	struct block *block;
@@ -56,7 +61,7 @@ void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint
 	stream->matched++;
 	if (TAILQ_EMPTY(&stream->readers))
 		return;
-	if (stream->block && stream->block->used + size > BLOCK_SIZE)
+	if (stream->block && stream->block->used + size > size_of(stream->block))
 		stream_flush(stream);
 	if (!stream->block)
 		begin_block(stream, unix_ns);

@@ -13,7 +13,8 @@
 
 #include "dispatch.h"
 
-#define BLOCK_SIZE (64 * 1024) /* a full block goes out at once */
+#define BLOCK_SIZE  (64 * 1024) /* a full block goes out at once */
+#define BLOCK_WHOLE (16 * 1024) /* a UNIX socket takes so much whole, or nothing of it */
 
 struct nw_row;
 struct filter_error;
@@ -24,7 +25,7 @@ struct block {
 	uint32_t events;
 	uint64_t first_ns, last_ns; /* Unix time of the first and last event */
 	size_t used;
-	bool reserve; /* no memory for another one: to be copied, no reference may be taken */
+	bool reserve; /* no memory for another one: holds BLOCK_WHOLE, and nobody may keep it */
 	uint8_t data[BLOCK_SIZE];
 };
 

@@ -16,8 +16,8 @@
 #include "slots.h"
 #include "subscription.h"
 
-/* Smaller blocks are copied: a reference keeps all of a block. */
-#define REFERENCE_SIZE (BLOCK_SIZE / 4)
+/* Smaller blocks are copied into a queue: a reference keeps all of a block. */
+#define REFER_SIZE (BLOCK_SIZE / 8 * 7)
 
 /* Sends, or queues a copy. False: no memory for that, and nothing was sent. */
 static bool put(struct peer *peer, const uint8_t *data, size_t size)
@@ -170,19 +170,23 @@ static bool refer_to_block(struct peer *peer, struct block *block)
 	return true;
 }
 
+/* False: no memory for that. */
+static bool deliver(struct peer *peer, struct block *block, bool idle)
+{
+	if (peer->broken) /* nobody will ask for its account */
+		return true;
+	if (block->used > (idle ? BLOCK_WHOLE : REFER_SIZE))
+		return refer_to_block(peer, block);
+	return put(peer, block->data, block->used);
+}
+
 static void on_block(struct reader *reader, struct block *block)
 {
 	struct peer *peer = peer_of(reader);
 	size_t waiting = evbuffer_get_length(peer->out);
 
-	if (peer->gapped || waiting + block->used > peer->server->queue_max) {
-		lose_block(peer, block);
-		return;
-	}
-	/* Of a peer that is broken nobody will ask. */
-	if (peer->broken ||
-	    (block->used < REFERENCE_SIZE || block->reserve ? put(peer, block->data, block->used)
-							    : refer_to_block(peer, block)))
+	if (!peer->gapped && waiting + block->used <= peer->server->queue_max &&
+	    deliver(peer, block, !waiting))
 		reader->delivered += block->events;
 	else
 		lose_block(peer, block);
