@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,6 +29,27 @@ int peer_set_timer(struct event *timer, time_t seconds)
 	struct timeval tv = {.tv_sec = seconds};
 
 	return evtimer_add(timer, &tv) ? -ENOMEM : 0;
+}
+
+static int count_unread(const struct peer *peer)
+{
+	int unread = 0;
+
+	return ioctl(peer->fd, SIOCOUTQ, &unread) ? 0 : unread;
+}
+
+void peer_expect_reading(struct peer *peer, struct event *timer)
+{
+	peer->unread = count_unread(peer);
+	peer_set_timer(timer, PEER_SLOW_S);
+}
+
+bool peer_has_read(struct peer *peer, struct event *timer)
+{
+	if (count_unread(peer) >= peer->unread)
+		return false;
+	peer_expect_reading(peer, timer);
+	return true;
 }
 
 void peer_break_off(struct peer *peer)
@@ -56,9 +79,9 @@ void peer_flush(struct peer *peer)
 	}
 	left = evbuffer_get_length(peer->out);
 	if (peer->gapped && left < before)
-		peer_set_timer(peer->slow, PEER_SLOW_S);
+		peer_expect_reading(peer, peer->slow);
 	if (peer->state == PEER_ENDING && left && left < before)
-		peer_set_timer(peer->deadline, PEER_SLOW_S);
+		peer_expect_reading(peer, peer->deadline);
 	if (peer->gapped && left <= peer->server->queue_max / 2) {
 		subscription_close_gap(peer);
 		left = evbuffer_get_length(peer->out);
@@ -109,7 +132,7 @@ void peer_end(struct peer *peer)
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
 	walks_cancel(peer->server->walks, &peer->walk);
-	peer_set_timer(peer->deadline, PEER_SLOW_S);
+	peer_expect_reading(peer, peer->deadline);
 	peer_flush(peer);
 }
 
@@ -216,7 +239,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 			    PEER_DEADLINE_S);
 		return;
 	}
-	peer_free(peer);
+	if (peer->broken || !peer_has_read(peer, peer->deadline))
+		peer_free(peer);
 }
 
 /* -------------------------------------------------------------- life */

@@ -57,7 +57,7 @@ static void admit(struct server *server, int fd)
 {
 	struct scope_peer who;
 	unsigned all, own;
-	gid_t *groups;
+	gid_t *groups = NULL;
 	char message[120];
 	int err = scope_peer_of(fd, &who, &groups);
 

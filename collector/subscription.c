@@ -68,7 +68,7 @@ static void begin_gap(struct peer *peer)
 	if (peer->gapped || peer->broken)
 		return;
 	peer->gapped = true;
-	peer_set_timer(peer->slow, PEER_SLOW_S);
+	peer_expect_reading(peer, peer->slow);
 	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
 }
 
@@ -226,6 +226,8 @@ void subscription_on_slow(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (peer_has_read(peer, peer->slow))
+		return;
 	log_info("uid %u, pid %d: has not read for %d s; closing", peer->uid, peer->pid,
 		 PEER_SLOW_S);
 	subscription_totals(peer, &totals);
