@@ -10,9 +10,9 @@ import pytest
 from harness import ALICE, wait_until
 
 READERS = 8  # of each kind: half of them share a filter, half have their own
-QUEUE_KB, BLOCK_KB, SLACK_KB = 512, 64, 1024
+QUEUE_KB, BLOCK_KB, SLACK_KB = 256, 64, 1024
 BURST_EVENTS = 240  # of 40 connects by two actors each: some 20 KB
-BURSTS = 60  # more than a queue and a socket hold
+BURSTS = 36  # more than a queue and a socket hold
 EVENTS = BURSTS * BURST_EVENTS
 
 

@@ -14,7 +14,7 @@ import wire
 from harness import ALICE, BOB, DEADLINE_S, PYTHON, wait_until
 
 CROWD = 2000
-CROWD_S = 6.5  # longer than the deadline for hello
+CROWD_S = 5.5  # longer than the deadline for hello
 WITHIN_S = 1.0
 MEMORY_KB = 512
 NICE = 10
