@@ -168,6 +168,7 @@ static int serve(struct collector *c)
 		log_error("starting: %s", strerror(-err));
 		return 1;
 	}
+	log_never_wait();
 	log_info("serving %s", c->options.socket);
 	event_base_dispatch(c->server.base);
 	return 0;

@@ -17,7 +17,7 @@
 #include "subscription.h"
 
 #define PAUSE_S	   1  /* after accept found no descriptor or memory */
-#define COMPLAIN_S 60 /* between two messages about that */
+#define COMPLAIN_S 60 /* between two messages about clients that cannot be served */
 #define STOP_S	   1  /* for the last frames, at the end */
 #define AT_ONCE	   16 /* connections; then those who are served have their turn */
 
@@ -53,6 +53,18 @@ static void count_peers(const struct server *server, uid_t uid, unsigned *all, u
 	}
 }
 
+/* Clients may provoke it as often as they like. */
+static void complain(const char *what, int err)
+{
+	static uint64_t complained_ns;
+	uint64_t now = event_monotonic();
+
+	if (complained_ns && now - complained_ns <= COMPLAIN_S * 1000000000ULL)
+		return;
+	complained_ns = now;
+	log_warn("%s: %s", what, strerror(err));
+}
+
 static void admit(struct server *server, int fd)
 {
 	struct scope_peer who;
@@ -62,7 +74,7 @@ static void admit(struct server *server, int fd)
 	int err = scope_peer_of(fd, &who, &groups);
 
 	if (err) {
-		log_warn("who connected: %s", strerror(-err));
+		complain("who connected", -err);
 		close(fd);
 		return;
 	}
@@ -77,7 +89,7 @@ static void admit(struct server *server, int fd)
 	} else {
 		err = peer_new(server, fd, &who);
 		if (err) {
-			log_warn("a new client: %s", strerror(-err));
+			complain("a new client", -err);
 			close(fd);
 		}
 	}
@@ -86,14 +98,9 @@ static void admit(struct server *server, int fd)
 
 static void pause_accepting(struct server *server, int err)
 {
-	static uint64_t complained_ns;
 	struct timeval tv = {.tv_sec = PAUSE_S};
-	uint64_t now = event_monotonic();
 
-	if (!complained_ns || now - complained_ns > COMPLAIN_S * 1000000000ULL) {
-		complained_ns = now;
-		log_warn("accepting clients: %s; pausing", strerror(err));
-	}
+	complain("pausing with accepting clients", err);
 	event_del(server->listener);
 	evtimer_add(server->resume, &tv);
 }

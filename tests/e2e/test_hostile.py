@@ -2,6 +2,7 @@
 """Hundreds of hostile inputs. Each gets its own answer, and none costs others an event: a
 subscriber with steady traffic misses nothing and is told of everything at once."""
 
+import contextlib
 import dataclasses
 import os
 import socket
@@ -195,6 +196,32 @@ def test_collector_starts(place, run, tmp_path):
     check_said(run, tmp_path)
 
 
+def test_nobody_reads_the_log(place):
+    """stderr is a pipe that is full: lines are lost, clients are not."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(write_end, b"x" * 4096)
+    os.set_blocking(write_end, True)
+    path = str(place.new_path("sock"))
+    process = subprocess.Popen(
+        [place.collector, "--socket", path, "--log-level", "info"], stderr=write_end,
+        env=place.environment,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: os.path.exists(path), "it starts", 10)
+        for _ in range(3):
+            assert wire.status(path).version
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read_end)
+        os.close(write_end)
+
+
 def limit_memory(collector, data):
     # As itself: a root without CAP_SYS_RESOURCE may not.
     subprocess.run(
@@ -215,6 +242,7 @@ def count_read(connection, events, lost):
             events.append(reply.event)
 
 
+@pytest.mark.skipif(hostile_client.SANITIZED, reason="ASan ends the program without memory")
 def test_no_memory_for_the_queue(start_collector, actor):
     """Queues of 16M that cannot grow: who does not read loses, who reads does not."""
     collector = start_collector("--queue", "16M")
