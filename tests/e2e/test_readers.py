@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from harness import ALICE, wait_until
+from harness import ALICE, SANITIZED, wait_until
 
 READERS = 8  # of each kind: half of them share a filter, half have their own
 QUEUE_KB, BLOCK_KB, SLACK_KB = 256, 64, 1024
@@ -102,7 +102,7 @@ def test_stopped_and_live_readers(collector, subscribe, load, at_once):
             wait_until(lambda: len(reader.out.lines) >= done, f"{done} events at {reader}")
         highest = list(map(max, highest, memory_kb(collector)))
     allowed = READERS * (QUEUE_KB + BLOCK_KB) + SLACK_KB
-    assert all(high <= low + allowed for high, low in zip(highest, before)), (before, highest)
+    assert SANITIZED or all(high <= low + allowed for high, low in zip(highest, before)), (before, highest)
 
     for reader in stopped:
         os.kill(reader.pid, signal.SIGCONT)

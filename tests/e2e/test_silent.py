@@ -11,7 +11,7 @@ import time
 import pytest
 
 import wire
-from harness import ALICE, BOB, DEADLINE_S, PYTHON, wait_until
+from harness import ALICE, BOB, DEADLINE_S, PYTHON, SANITIZED, wait_until
 
 CROWD = 2000
 CROWD_S = 5.5  # longer than the deadline for hello
@@ -105,4 +105,4 @@ def test_silent_crowd(collector, request):
 
     wait_until(lambda: descriptors(collector) == fds, "descriptors are back")
     wait_until(lambda: rests(collector), "it rests", 10)
-    assert memory_kb(collector) <= memory + MEMORY_KB
+    assert SANITIZED or memory_kb(collector) <= memory + MEMORY_KB
