@@ -16,7 +16,7 @@
 //   output.c stop.c  the buffer before stdout; when to end
 //   ssh.c            the connection of this terminal, which is left out
 #include <errno.h>
-#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +27,7 @@
 #include "log.h"
 #include "options.h"
 #include "stop.h"
+#include "streams.h"
 #include "version.h"
 
 static const struct command commands[] = {
@@ -43,19 +44,29 @@ static const struct command commands[] = {
 	{.name = NULL},
 };
 
-/* A file of ours must not become a standard stream that the caller closed. */
 static int check_streams(void)
 {
-	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+	int closed = streams_open();
 
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-			return EXIT_ERROR;
-	}
-	if (!closed)
+	if (closed < 0)
+		return EXIT_ERROR;
+	if (!(closed & 1 << STDOUT_FILENO))
 		return EXIT_OK;
 	log_error("cannot write the output: stdout is closed");
 	return EXIT_OUTPUT;
+}
+
+static void on_file_size(int number)
+{
+	(void)number;
+}
+
+/* Writing beyond RLIMIT_FSIZE fails and is told. Not ignored: what we start would inherit that. */
+static void survive_file_size(void)
+{
+	struct sigaction action = {.sa_handler = on_file_size, .sa_flags = SA_RESTART};
+
+	sigaction(SIGXFSZ, &action, NULL);
 }
 
 static int show(const struct options *options)
@@ -99,6 +110,7 @@ int main(int argc, char **argv)
 	status = check_streams();
 	if (status)
 		return status;
+	survive_file_size();
 	if (event_init()) {
 		log_error("out of memory");
 		return EXIT_ERROR;

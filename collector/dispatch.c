@@ -12,26 +12,18 @@
 #include "ring.h"
 #include "stream.h"
 
-struct mark {
-	STAILQ_ENTRY(mark) link; /* dispatch.marks */
-	uint64_t position;
-	uint64_t time_ns;	    /* when it was set */
-	uint64_t lost[NW_SLOTS];    /* totals at that time */
-	void (*reached)(void *arg); /* NULL: only the losses */
-	void *arg;
-};
-
 struct dispatch {
 	struct ring *ring;
 	struct nw_shared *shared;
 	struct drain *drain;
-	STAILQ_HEAD(, mark) marks;	  /* positions ascend */
-	struct stream *streams[NW_SLOTS]; /* NULL: nobody's bit */
-	uint64_t with_address;		  /* bits of slots */
-	uint64_t dirty;			  /* bits of slots whose stream has a block */
-	uint64_t lost_any;		  /* nw_shared.lost_any, as last seen */
-	uint64_t looked_ns;		  /* when losses were last told or none were seen */
-	int64_t unix_offset;		  /* of this turn */
+	TAILQ_HEAD(, dispatch_mark) marks; /* positions ascend */
+	struct dispatch_mark losses;	   /* set while there are some to tell */
+	struct stream *streams[NW_SLOTS];  /* NULL: nobody's bit */
+	uint64_t with_address;		   /* bits of slots */
+	uint64_t dirty;			   /* bits of slots whose stream has a block */
+	uint64_t lost_any;		   /* nw_shared.lost_any, as last seen */
+	uint64_t looked_ns;		   /* when losses were last told or none were seen */
+	int64_t unix_offset;		   /* of this turn */
 };
 
 /* ------------------------------------------------------------------ marks */
@@ -46,36 +38,28 @@ static uint64_t lost_total(const struct dispatch *d, unsigned slot)
 }
 
 /* Losses are read before the position: what they count was before it. */
-void dispatch_mark(struct dispatch *d, void (*reached)(void *arg), void *arg)
+void dispatch_set_mark(struct dispatch *d, struct dispatch_mark *mark, void (*reached)(void *arg),
+		       void *arg)
 {
-	struct mark *mark = malloc(sizeof(*mark));
-
-	if (!mark) {
-		/* Without it the accounts would be wrong. */
-		log_error("no memory for %zu bytes", sizeof(*mark));
-		abort();
-	}
 	for (unsigned i = 0; i < NW_SLOTS; i++)
 		mark->lost[i] = lost_total(d, i);
 	mark->position = ring_end(d->ring);
 	mark->time_ns = event_monotonic();
 	mark->reached = reached;
 	mark->arg = arg;
-	STAILQ_INSERT_TAIL(&d->marks, mark, link);
+	mark->set = true;
+	TAILQ_INSERT_TAIL(&d->marks, mark, link);
 	drain_kick(d->drain);
 }
 
-void dispatch_forget(struct dispatch *d, const void *arg)
+void dispatch_unset_mark(struct dispatch *d, struct dispatch_mark *mark)
 {
-	struct mark *mark;
-
-	STAILQ_FOREACH (mark, &d->marks, link) {
-		if (mark->arg == arg)
-			mark->reached = NULL;
-	}
+	if (mark->set)
+		TAILQ_REMOVE(&d->marks, mark, link);
+	mark->set = false;
 }
 
-static void tell_losses(struct dispatch *d, const struct mark *mark)
+static void tell_losses(struct dispatch *d, const struct dispatch_mark *mark)
 {
 	/* One offset for both, so that first is not after last when the clock is set. */
 	uint64_t offset = (uint64_t)d->unix_offset;
@@ -90,15 +74,13 @@ static void tell_losses(struct dispatch *d, const struct mark *mark)
 
 static bool reach_marks(struct dispatch *d)
 {
-	struct mark *mark;
+	struct dispatch_mark *mark;
 	bool any = false;
 
-	while ((mark = STAILQ_FIRST(&d->marks)) && mark->position <= ring_position(d->ring)) {
-		STAILQ_REMOVE_HEAD(&d->marks, link);
+	while ((mark = TAILQ_FIRST(&d->marks)) && mark->position <= ring_position(d->ring)) {
+		dispatch_unset_mark(d, mark);
 		tell_losses(d, mark);
-		if (mark->reached)
-			mark->reached(mark->arg);
-		free(mark);
+		mark->reached(mark->arg);
 		any = true;
 	}
 	return any;
@@ -143,14 +125,22 @@ static void flush(struct dispatch *d)
 		stream_flush(d->streams[__builtin_ctzll(d->dirty)]);
 }
 
+/* That the mark was reached is all that is to be done. */
+static void losses_told(void *arg)
+{
+	(void)arg;
+}
+
 static void look_for_losses(struct dispatch *d)
 {
 	uint64_t any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
 
 	if (any != d->lost_any) {
+		if (d->losses.set)
+			return; /* the next one tells them */
 		d->lost_any = any;
-		dispatch_mark(d, NULL, NULL);
-	} else if (STAILQ_EMPTY(&d->marks)) {
+		dispatch_set_mark(d, &d->losses, losses_told, d);
+	} else if (TAILQ_EMPTY(&d->marks)) {
 		d->looked_ns = event_monotonic();
 	}
 }
@@ -164,7 +154,7 @@ static size_t turn(void *arg, size_t budget)
 	d->unix_offset = event_unix_offset();
 	look_for_losses(d);
 	do {
-		struct mark *mark = STAILQ_FIRST(&d->marks);
+		struct dispatch_mark *mark = TAILQ_FIRST(&d->marks);
 
 		got = ring_read(d->ring, mark ? mark->position : UINT64_MAX, budget - n, on_record,
 				d);
@@ -208,7 +198,7 @@ struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ri
 
 	if (!d)
 		return NULL;
-	STAILQ_INIT(&d->marks);
+	TAILQ_INIT(&d->marks);
 	d->ring = ring;
 	d->shared = shared;
 	d->drain = drain_new(base, ring, ring_fd, shared, turn, d);
@@ -221,14 +211,8 @@ struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ri
 
 void dispatch_free(struct dispatch *d)
 {
-	struct mark *mark;
-
 	if (!d)
 		return;
-	while ((mark = STAILQ_FIRST(&d->marks))) {
-		STAILQ_REMOVE_HEAD(&d->marks, link);
-		free(mark);
-	}
 	drain_free(d->drain);
 	free(d);
 }

@@ -9,12 +9,27 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "kernel_side.h"
 
 struct dispatch;
 struct event_base;
 struct nw_shared;
 struct ring;
 struct stream;
+
+/* Embedded in what waits for it, so that setting one cannot fail. */
+struct dispatch_mark {
+	TAILQ_ENTRY(dispatch_mark) link; /* dispatch.marks */
+	bool set;
+	uint64_t position;
+	uint64_t time_ns;	 /* when it was set */
+	uint64_t lost[NW_SLOTS]; /* totals at that time */
+	void (*reached)(void *arg);
+	void *arg;
+};
 
 /* ring_fd: the map of ring. NULL with errno set. */
 struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ring_fd,
@@ -30,9 +45,13 @@ void dispatch_open(struct dispatch *dispatch, unsigned slot, struct stream *stre
 		   bool with_address);
 void dispatch_close(struct dispatch *dispatch, unsigned slot);
 
-/* Calls reached(arg) when everything before the ring's end of now has been handed on. */
-void dispatch_mark(struct dispatch *dispatch, void (*reached)(void *arg), void *arg);
-/* Marks of this arg do nothing any more. */
-void dispatch_forget(struct dispatch *dispatch, const void *arg);
+/*
+ * Calls reached(arg) when everything before the ring's end of now has been handed on; the
+ * mark, which must not be set already, is the caller's again by then.
+ */
+void dispatch_set_mark(struct dispatch *dispatch, struct dispatch_mark *mark,
+		       void (*reached)(void *arg), void *arg);
+/* Legal for a mark that is not set. */
+void dispatch_unset_mark(struct dispatch *dispatch, struct dispatch_mark *mark);
 
 #endif

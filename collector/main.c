@@ -45,6 +45,7 @@
 #include "server.h"
 #include "slots.h"
 #include "sock.h"
+#include "streams.h"
 #include "walk.h"
 
 enum {
@@ -168,7 +169,6 @@ static int watch_signals(struct collector *c)
 {
 	static const int numbers[2] = {SIGTERM, SIGINT};
 
-	signal(SIGPIPE, SIG_IGN);
 	for (int i = 0; i < 2; i++) {
 		c->signals[i] = evsignal_new(c->server.base, numbers[i], on_signal, &c->server);
 		if (!c->signals[i] || event_add(c->signals[i], NULL))
@@ -181,7 +181,7 @@ static int serve(struct collector *c)
 {
 	int err = 0;
 
-	c->server.base = event_base_new();
+	c->server.base = server_new_base();
 	c->server.probe = c->probe;
 	if (c->server.base)
 		c->server.walks = walks_new(c->server.base, c->probe);
@@ -198,6 +198,7 @@ static int serve(struct collector *c)
 		log_error("starting: %s", strerror(-err));
 		return 1;
 	}
+	log_never_wait();
 	log_info("serving %s", c->options.socket);
 	event_base_dispatch(c->server.base);
 	return 0;
@@ -218,6 +219,18 @@ static void tidy(struct collector *c)
 	sock_close(&c->listener);
 	ring_free(c->ring);
 	probe_free(c->probe);
+}
+
+/* Whatever the caller left us: what is said must not be the end. As streams_open. */
+static int make_safe(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	return streams_open();
 }
 
 static int run(struct collector *c)
@@ -280,15 +293,16 @@ static int check(const struct options *options, bool can_print)
 int main(int argc, char **argv)
 {
 	static struct collector collector = {.listener.fd = -1};
-	/* Before a file of ours takes its place. */
-	bool can_print = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
-	int exit_code = options_parse(&collector.options, argc, argv);
+	int exit_code, closed = make_safe();
 
+	if (closed < 0)
+		return 1;
+	exit_code = options_parse(&collector.options, argc, argv);
 	if (exit_code >= 0)
 		return exit_code;
 	log_init("netwatch-collector", collector.options.log_level);
 	if (collector.options.check)
-		return check(&collector.options, can_print);
+		return check(&collector.options, !(closed & 1 << STDOUT_FILENO));
 	exit_code = run(&collector);
 	tidy(&collector);
 	return exit_code;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,11 +24,32 @@
 
 #define READ_SIZE 8192
 
-void peer_set_timer(struct event *timer, time_t seconds)
+int peer_set_timer(struct event *timer, time_t seconds)
 {
 	struct timeval tv = {.tv_sec = seconds};
 
-	evtimer_add(timer, &tv);
+	return evtimer_add(timer, &tv) ? -ENOMEM : 0;
+}
+
+static int count_unread(const struct peer *peer)
+{
+	int unread = 0;
+
+	return ioctl(peer->fd, SIOCOUTQ, &unread) ? 0 : unread;
+}
+
+void peer_expect_reading(struct peer *peer, struct event *timer)
+{
+	peer->unread = count_unread(peer);
+	peer_set_timer(timer, PEER_SLOW_S);
+}
+
+bool peer_has_read(struct peer *peer, struct event *timer)
+{
+	if (count_unread(peer) >= peer->unread)
+		return false;
+	peer_expect_reading(peer, timer);
+	return true;
 }
 
 void peer_break_off(struct peer *peer)
@@ -34,7 +57,7 @@ void peer_break_off(struct peer *peer)
 	peer->broken = true;
 	event_del(peer->readable);
 	event_del(peer->writable);
-	peer_set_timer(peer->deadline, 0);
+	event_active(peer->deadline, EV_TIMEOUT, 0); /* unlike a timer it needs no memory */
 }
 
 /* ------------------------------------------------------------------ output */
@@ -56,14 +79,14 @@ void peer_flush(struct peer *peer)
 	}
 	left = evbuffer_get_length(peer->out);
 	if (peer->gapped && left < before)
-		peer_set_timer(peer->slow, PEER_SLOW_S);
+		peer_expect_reading(peer, peer->slow);
 	if (peer->state == PEER_ENDING && left && left < before)
-		peer_set_timer(peer->deadline, PEER_SLOW_S);
+		peer_expect_reading(peer, peer->deadline);
 	if (peer->gapped && left <= peer->server->queue_max / 2) {
 		subscription_close_gap(peer);
 		left = evbuffer_get_length(peer->out);
 	}
-	if (left)
+	if (left || peer->gapped)
 		event_add(peer->writable, NULL);
 	else if (peer->state == PEER_ENDING)
 		peer_break_off(peer);
@@ -109,7 +132,7 @@ void peer_end(struct peer *peer)
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
 	walks_cancel(peer->server->walks, &peer->walk);
-	peer_set_timer(peer->deadline, PEER_SLOW_S);
+	peer_expect_reading(peer, peer->deadline);
 	peer_flush(peer);
 }
 
@@ -157,8 +180,13 @@ static void handle_frames(struct peer *peer)
 	while (!peer->broken && peer->state != PEER_ENDING) {
 		size_t have = evbuffer_get_length(peer->in), length = 0;
 		const uint8_t *data = evbuffer_pullup(peer->in, -1), *body = NULL;
-		ssize_t n = frame_get(data, have, FRAME_REQUEST_MAX, &body, &length);
+		ssize_t n = 0;
 
+		if (have && !data) { /* no memory */
+			peer_break_off(peer);
+			return;
+		}
+		n = frame_get(data, have, FRAME_REQUEST_MAX, &body, &length);
 		if (n == -EMSGSIZE) {
 			peer_refuse(peer, NETWATCH__ERROR__CODE__FRAME,
 				    "a message of more than %d bytes", FRAME_REQUEST_MAX);
@@ -211,7 +239,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 			    PEER_DEADLINE_S);
 		return;
 	}
-	peer_free(peer);
+	if (peer->broken || !peer_has_read(peer, peer->deadline))
+		peer_free(peer);
 }
 
 /* -------------------------------------------------------------- life */
@@ -260,12 +289,12 @@ int peer_new(struct server *server, int fd, const struct scope_peer *who)
 	peer->deadline = evtimer_new(server->base, on_deadline, peer);
 	peer->slow = evtimer_new(server->base, subscription_on_slow, peer);
 	if (!peer->in || !peer->out || !peer->readable || !peer->writable || !peer->deadline ||
-	    !peer->slow || event_add(peer->readable, NULL)) {
+	    !peer->slow || event_add(peer->readable, NULL) ||
+	    peer_set_timer(peer->deadline, PEER_DEADLINE_S)) {
 		peer_free(peer);
 		return -ENOMEM;
 	}
 	peer->fd = fd;
-	peer_set_timer(peer->deadline, PEER_DEADLINE_S);
 	return 0;
 }
 

@@ -61,6 +61,7 @@ struct peer {
 	/* its subscription */
 	struct reader reader;
 	bool live;
+	int unread;  /* of what was sent, when that was last looked at */
 	bool gapped; /* the queue was full and is not yet half empty */
 	struct peer_gap gap[NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE + 1]; /* by Lost.Cause */
 	Netwatch__Bye__Reason reason;
@@ -84,7 +85,15 @@ void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size);
 void peer_flush(struct peer *peer);
 /* Nothing can be sent any more. It is freed from the loop: callers may go on using it. */
 void peer_break_off(struct peer *peer);
-void peer_set_timer(struct event *timer, time_t seconds);
+/* 0 or -ENOMEM. A timer that is set can be set anew without memory. */
+int peer_set_timer(struct event *timer, time_t seconds);
+/*
+ * Sets a timer for the case that the client reads nothing from now on. When it fires,
+ * peer_has_read says whether it did, and then sets it anew: the socket is not writable
+ * before most of it was read.
+ */
+void peer_expect_reading(struct peer *peer, struct event *timer);
+bool peer_has_read(struct peer *peer, struct event *timer);
 /* The last frame is queued: close when it is out. */
 void peer_end(struct peer *peer);
 __attribute__((format(printf, 3, 4))) void

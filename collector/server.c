@@ -17,7 +17,7 @@
 #include "subscription.h"
 
 #define PAUSE_S	   1  /* after accept found no descriptor or memory */
-#define COMPLAIN_S 60 /* between two messages about that */
+#define COMPLAIN_S 60 /* between two messages about clients that cannot be served */
 #define STOP_S	   1  /* for the last frames, at the end */
 #define AT_ONCE	   16 /* connections; then those who are served have their turn */
 
@@ -53,16 +53,28 @@ static void count_peers(const struct server *server, uid_t uid, unsigned *all, u
 	}
 }
 
+/* Clients may provoke it as often as they like. */
+static void complain(const char *what, int err)
+{
+	static uint64_t complained_ns;
+	uint64_t now = event_monotonic();
+
+	if (complained_ns && now - complained_ns <= COMPLAIN_S * 1000000000ULL)
+		return;
+	complained_ns = now;
+	log_warn("%s: %s", what, strerror(err));
+}
+
 static void admit(struct server *server, int fd)
 {
 	struct scope_peer who;
 	unsigned all, own;
-	gid_t *groups;
+	gid_t *groups = NULL;
 	char message[120];
 	int err = scope_peer_of(fd, &who, &groups);
 
 	if (err) {
-		log_warn("who connected: %s", strerror(-err));
+		complain("who connected", -err);
 		close(fd);
 		return;
 	}
@@ -77,7 +89,7 @@ static void admit(struct server *server, int fd)
 	} else {
 		err = peer_new(server, fd, &who);
 		if (err) {
-			log_warn("a new client: %s", strerror(-err));
+			complain("a new client", -err);
 			close(fd);
 		}
 	}
@@ -86,14 +98,9 @@ static void admit(struct server *server, int fd)
 
 static void pause_accepting(struct server *server, int err)
 {
-	static uint64_t complained_ns;
 	struct timeval tv = {.tv_sec = PAUSE_S};
-	uint64_t now = event_monotonic();
 
-	if (!complained_ns || now - complained_ns > COMPLAIN_S * 1000000000ULL) {
-		complained_ns = now;
-		log_warn("accepting clients: %s; pausing", strerror(err));
-	}
+	complain("pausing with accepting clients", err);
 	event_del(server->listener);
 	evtimer_add(server->resume, &tv);
 }
@@ -147,6 +154,20 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		subscribed |= subscription_count_rate(peer);
 	if (subscribed)
 		server_count_rates(server);
+}
+
+struct event_base *server_new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	/* The ring's map needs epoll: see drain.c. */
+	if (config && !event_config_require_features(config, EV_FEATURE_ET) &&
+	    !event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV))
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
 }
 
 int server_start(struct server *server, int fd)

@@ -43,6 +43,8 @@ struct server {
 	bool stopping;
 };
 
+/* Whatever the environment says of back ends. NULL: no memory. */
+struct event_base *server_new_base(void);
 /* Serves the listening socket fd, which stays the caller's. 0 or -errno. */
 int server_start(struct server *server, int fd);
 /* Says Bye to everybody; the loop ends when all are gone, after a second at most. */

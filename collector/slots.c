@@ -6,7 +6,6 @@
 
 #include <event2/event.h>
 
-#include "dispatch.h"
 #include "event.h"
 #include "grace.h"
 #include "log.h"
@@ -190,7 +189,7 @@ static void on_grace(void *arg)
 		    !grace_passed(slots->grace, slot->ticket))
 			continue;
 		slot->ticket = 0;
-		dispatch_mark(slots->dispatch, free_slot, slot);
+		dispatch_set_mark(slots->dispatch, &slot->end, free_slot, slot);
 	}
 	event_active(slots->pump, EV_TIMEOUT, 0);
 }
@@ -257,7 +256,7 @@ void slots_leave(struct slots *slots, struct reader *reader)
 		reader->ops->left(reader);
 	} else {
 		reader->state = READER_LEAVING;
-		dispatch_mark(slots->dispatch, left, reader);
+		dispatch_set_mark(slots->dispatch, &reader->leave, left, reader);
 	}
 	if (!slot->active)
 		close_slot(slots, slot);
@@ -271,7 +270,8 @@ void slots_abandon(struct slots *slots, struct reader *reader)
 		slots_unqueue(slots, reader);
 	if (reader->state == READER_NONE)
 		return;
-	dispatch_forget(slots->dispatch, reader);
+	dispatch_unset_mark(slots->dispatch, &reader->join);
+	dispatch_unset_mark(slots->dispatch, &reader->leave);
 	TAILQ_REMOVE(reader->joined ? &slot->stream.readers : &slot->waiting, reader, link);
 	reader->joined = false;
 	if (reader->state != READER_LEAVING && !--slot->active)

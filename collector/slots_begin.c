@@ -5,7 +5,6 @@
 
 #include <event2/event.h>
 
-#include "dispatch.h"
 #include "event.h"
 #include "filter.h"
 #include "slots_table.h"
@@ -35,7 +34,7 @@ static void begin_readers(struct slots *slots)
 			if (reader->state != READER_WAITING ||
 			    slots->n_beginning == READERS_AT_ONCE)
 				continue;
-			dispatch_mark(slots->dispatch, joined, reader);
+			dispatch_set_mark(slots->dispatch, &reader->join, joined, reader);
 			reader->state = READER_JOINING;
 			reader->start_ns = event_monotonic();
 			slots->beginning[slots->n_beginning++] = reader;

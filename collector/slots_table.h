@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dispatch.h"
 #include "kernel_side.h"
 #include "stream.h"
 #include "walk.h"
 
-struct dispatch;
 struct event;
 struct filter;
 struct filter_error;
@@ -45,6 +45,7 @@ struct slot {
 	unsigned active; /* readers that have not asked to leave */
 	uint32_t uid;	 /* who asked for it first */
 	uint64_t ticket; /* CLOSING: grace period after its bit was cleared */
+	struct dispatch_mark end;
 };
 
 struct slots {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "stream.h"
 
+/* For all streams, one at a time: what cannot be kept can still be sent. */
+static struct block reserve = {.reserve = true};
+static struct stream *reserve_user;
+
 void block_unref(struct block *block)
 {
-	if (block && !--block->references)
+	if (block && !--block->references && !block->reserve)
 		free(block);
 }
 
@@ -23,25 +26,32 @@ void stream_deinit(struct stream *stream)
 	stream->block = NULL;
 }
 
-static struct block *begin_block(uint64_t unix_ns)
+static struct block *take_reserve(struct stream *stream)
+{
+	if (reserve.references)
+		stream_flush(reserve_user);
+	reserve_user = stream;
+	return &reserve;
+}
+
+static void begin_block(struct stream *stream, uint64_t unix_ns)
 {
 	struct block *block = malloc(sizeof(*block));
 
-	if (!block)
-		return NULL;
-	memset(block, 0, offsetof(struct block, data));
+	if (block)
+		block->reserve = false;
+	else
+		block = take_reserve(stream);
 	block->references = 1;
+	block->events = 0;
+	block->used = 0;
 	block->first_ns = unix_ns;
-	return block;
+	stream->block = block;
 }
 
-/* No memory for a block: one event that finds no room at any reader. */
-static void lose_event(struct stream *stream, uint64_t unix_ns)
+static size_t size_of(const struct block *block)
 {
-	struct reader *reader;
-
-	TAILQ_FOREACH (reader, &stream->readers, link)
-		reader->ops->no_room(reader, 1, unix_ns, unix_ns);
+	return block->reserve ? BLOCK_WHOLE : BLOCK_SIZE;
 }
 
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns)
@@ -51,15 +61,11 @@ void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint
 	stream->matched++;
 	if (TAILQ_EMPTY(&stream->readers))
 		return;
-	if (stream->block && stream->block->used + size > BLOCK_SIZE)
+	if (stream->block && stream->block->used + size > size_of(stream->block))
 		stream_flush(stream);
 	if (!stream->block)
-		stream->block = begin_block(unix_ns);
+		begin_block(stream, unix_ns);
 	block = stream->block;
-	if (!block) {
-		lose_event(stream, unix_ns);
-		return;
-	}
 	memcpy(block->data + block->used, frame, size);
 	block->used += size;
 	block->events++;

@@ -11,7 +11,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#define BLOCK_SIZE (64 * 1024) /* a full block goes out at once */
+#include "dispatch.h"
+
+#define BLOCK_SIZE  (64 * 1024) /* a full block goes out at once */
+#define BLOCK_WHOLE (16 * 1024) /* a UNIX socket takes so much whole, or nothing of it */
 
 struct nw_row;
 struct filter_error;
@@ -22,6 +25,7 @@ struct block {
 	uint32_t events;
 	uint64_t first_ns, last_ns; /* Unix time of the first and last event */
 	size_t used;
+	bool reserve; /* no memory for another one: holds BLOCK_WHOLE, and nobody may keep it */
 	uint8_t data[BLOCK_SIZE];
 };
 
@@ -40,8 +44,6 @@ struct reader_ops {
 	/* Delivers a block (keeping it needs a reference) and counts its events in delivered or
 	 * lost_queue. */
 	void (*block)(struct reader *reader, struct block *block);
-	/* Here in the stream, count events found no room; counts them in lost_queue. */
-	void (*no_room)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* Here in the stream, count events found the ring full between these Unix times. */
 	void (*lost)(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns);
 	/* After slots_leave: nothing more comes, the account is final. */
@@ -66,6 +68,7 @@ struct reader {
 	uint64_t start_ns;     /* CLOCK_MONOTONIC */
 	uint64_t end_ns;       /* 0: it has not left */
 	int state;
+	struct dispatch_mark join, leave;
 	bool joined;		  /* in stream.readers, not in slot.waiting */
 	TAILQ_ENTRY(reader) link; /* slot.waiting or stream.readers */
 };
@@ -82,7 +85,7 @@ struct stream {
 void stream_init(struct stream *stream);
 void stream_deinit(struct stream *stream);
 
-/* Appends the frame of one event. When no block can be had its readers lose it, counted. */
+/* Appends the frame of one event. Needs no memory: there is one block in reserve. */
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns);
 /* Hands what is gathered to the readers. */
 void stream_flush(struct stream *stream);

@@ -16,27 +16,60 @@
 #include "slots.h"
 #include "subscription.h"
 
-/* Smaller blocks are copied: a reference keeps all of a block. */
-#define REFERENCE_SIZE (BLOCK_SIZE / 4)
+/* Smaller blocks are copied into a queue: a reference keeps all of a block. */
+#define REFER_SIZE (BLOCK_SIZE / 8 * 7)
 
-static void send_lost(struct peer *peer, Netwatch__Lost__Cause cause)
+/* Sends, or queues a copy. False: no memory for that, and nothing was sent. */
+static bool put(struct peer *peer, const uint8_t *data, size_t size)
+{
+	ssize_t sent = 0;
+
+	if (!evbuffer_get_length(peer->out))
+		sent = send(peer->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0)
+		sent = 0; /* an error comes again when it is writable */
+	if (sent == (ssize_t)size)
+		return true;
+	if (!evbuffer_add(peer->out, data + sent, size - (size_t)sent))
+		event_add(peer->writable, NULL);
+	else if (sent)
+		peer_break_off(peer); /* within a frame */
+	else
+		return false;
+	return true;
+}
+
+/* False: it has to be told later. */
+static bool send_lost(struct peer *peer, Netwatch__Lost__Cause cause)
 {
 	struct peer_gap *gap = &peer->gap[cause];
 	struct event_frame frame;
 
 	if (!gap->count)
-		return;
+		return true;
 	event_lost(&frame, cause, gap->count, gap->first_ns, gap->last_ns);
+	if (!put(peer, frame.data, frame.size))
+		return false;
 	memset(gap, 0, sizeof(*gap));
-	evbuffer_add(peer->out, frame.data, frame.size);
+	return true;
 }
 
 void subscription_close_gap(struct peer *peer)
 {
-	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
-	send_lost(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE);
+	if (!send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING) ||
+	    !send_lost(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE))
+		return;
 	peer->gapped = false;
 	evtimer_del(peer->slow);
+}
+
+static void begin_gap(struct peer *peer)
+{
+	if (peer->gapped || peer->broken)
+		return;
+	peer->gapped = true;
+	peer_expect_reading(peer, peer->slow);
+	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
 }
 
 static struct peer *peer_of(struct reader *reader)
@@ -105,17 +138,12 @@ static void widen(struct peer *peer, Netwatch__Lost__Cause cause, uint64_t count
 	gap->last_ns = last_ns;
 }
 
-static void on_no_room(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
+static void lose_block(struct peer *peer, const struct block *block)
 {
-	struct peer *peer = peer_of(reader);
-
-	reader->lost_queue += count;
-	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, count, first_ns, last_ns);
-	if (peer->gapped || peer->broken)
-		return;
-	peer->gapped = true;
-	peer_set_timer(peer->slow, PEER_SLOW_S);
-	event_add(peer->writable, NULL); /* when there is room again, the gap is told */
+	peer->reader.lost_queue += block->events;
+	widen(peer, NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE, block->events, block->first_ns,
+	      block->last_ns);
+	begin_gap(peer);
 }
 
 static void release_block(const void *data, size_t size, void *block)
@@ -125,47 +153,43 @@ static void release_block(const void *data, size_t size, void *block)
 	block_unref(block);
 }
 
-static void queue_block(struct peer *peer, struct block *block, size_t offset)
+/* Into the queue, and out of it at once if nothing waits there. */
+static bool refer_to_block(struct peer *peer, struct block *block)
 {
-	const uint8_t *data = block->data + offset;
-	size_t size = block->used - offset;
-	int err;
+	bool idle = !evbuffer_get_length(peer->out);
 
-	if (size < REFERENCE_SIZE) {
-		err = evbuffer_add(peer->out, data, size);
-	} else {
-		block->references++;
-		err = evbuffer_add_reference(peer->out, data, size, release_block, block);
-		if (err)
-			block_unref(block);
+	block->references++;
+	if (evbuffer_add_reference(peer->out, block->data, block->used, release_block, block)) {
+		block_unref(block);
+		return false;
 	}
-	if (err)
-		peer_break_off(peer);
+	if (idle)
+		peer_flush(peer);
 	else
 		event_add(peer->writable, NULL);
+	return true;
+}
+
+/* False: no memory for that. */
+static bool deliver(struct peer *peer, struct block *block, bool idle)
+{
+	if (peer->broken) /* nobody will ask for its account */
+		return true;
+	if (block->used > (idle ? BLOCK_WHOLE : REFER_SIZE))
+		return refer_to_block(peer, block);
+	return put(peer, block->data, block->used);
 }
 
 static void on_block(struct reader *reader, struct block *block)
 {
 	struct peer *peer = peer_of(reader);
 	size_t waiting = evbuffer_get_length(peer->out);
-	ssize_t sent = 0;
 
-	if (peer->gapped || waiting + block->used > peer->server->queue_max) {
-		on_no_room(reader, block->events, block->first_ns, block->last_ns);
-		return;
-	}
-	reader->delivered += block->events;
-	if (peer->broken)
-		return;
-	if (!waiting)
-		sent = send(peer->fd, block->data, block->used, MSG_DONTWAIT | MSG_NOSIGNAL);
-	if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-		peer_break_off(peer);
-		return;
-	}
-	if (sent < (ssize_t)block->used)
-		queue_block(peer, block, sent > 0 ? (size_t)sent : 0);
+	if (!peer->gapped && waiting + block->used <= peer->server->queue_max &&
+	    deliver(peer, block, !waiting))
+		reader->delivered += block->events;
+	else
+		lose_block(peer, block);
 }
 
 static void on_lost(struct reader *reader, uint64_t count, uint64_t first_ns, uint64_t last_ns)
@@ -173,10 +197,8 @@ static void on_lost(struct reader *reader, uint64_t count, uint64_t first_ns, ui
 	struct peer *peer = peer_of(reader);
 
 	widen(peer, NETWATCH__LOST__CAUSE__KERNEL_RING, count, first_ns, last_ns);
-	if (peer->gapped || peer->broken)
-		return;
-	send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING);
-	peer_flush(peer);
+	if (!peer->gapped && !peer->broken && !send_lost(peer, NETWATCH__LOST__CAUSE__KERNEL_RING))
+		begin_gap(peer);
 }
 
 static void on_left(struct reader *reader)
@@ -193,7 +215,6 @@ const struct reader_ops subscription_ops = {
 	.live = on_live,
 	.refused = on_refused,
 	.block = on_block,
-	.no_room = on_no_room,
 	.lost = on_lost,
 	.left = on_left,
 };
@@ -205,6 +226,8 @@ void subscription_on_slow(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	if (peer_has_read(peer, peer->slow))
+		return;
 	log_info("uid %u, pid %d: has not read for %d s; closing", peer->uid, peer->pid,
 		 PEER_SLOW_S);
 	subscription_totals(peer, &totals);

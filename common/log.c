@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +14,7 @@
 
 static const char *program = "netwatch";
 static enum log_level max_level = LOG_LEVEL_INFO;
+static bool never_wait;
 
 static const char *const names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -37,6 +40,18 @@ int log_level_parse(const char *name, enum log_level *level)
 	return -EINVAL;
 }
 
+void log_never_wait(void)
+{
+	never_wait = true;
+}
+
+static bool has_room(int fd)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+
+	return poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLOUT;
+}
+
 static void log_va(enum log_level level, const char *format, va_list args)
 {
 	char text[1024], escaped[ESCAPE_MAX * sizeof(text)], line[sizeof(escaped) + PROGRAM_MAX];
@@ -48,7 +63,8 @@ static void log_va(enum log_level level, const char *format, va_list args)
 	escape_terminal(escaped, sizeof(escaped), text, strlen(text));
 	n = snprintf(line, sizeof(line), "%.*s: %s\n", PROGRAM_MAX - 4, program, escaped);
 	/* Not dprintf: it leaks its buffer when it cannot write (glibc 2.36). */
-	n = (int)write(STDERR_FILENO, line, (size_t)n);
+	if (!never_wait || has_room(STDERR_FILENO))
+		n = (int)write(STDERR_FILENO, line, (size_t)n);
 	errno = saved; /* a failure has nowhere to be told */
 }
 

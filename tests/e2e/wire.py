@@ -3,6 +3,7 @@
 that protoc generated from netwatch.proto. It shares no code with the C programs."""
 
 import ipaddress
+import os
 import socket
 import struct
 
@@ -54,14 +55,18 @@ class Closed(Exception):
 
 
 class Connection:
-    """One connection to the collector; every wait has a deadline."""
+    """One connection to the collector, of root or of a user; every wait has a deadline."""
 
-    def __init__(self, path, greet=True):
+    def __init__(self, path, greet=True, uid=0):
         self.socket = socket.socket(socket.AF_UNIX)
         # A full backlog fails a socket with a timeout at once; this one waits for its turn.
         timeval = struct.pack("ll", DEADLINE_S, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        self.socket.connect(path)
+        os.seteuid(uid)  # which the kernel notes for SO_PEERCRED
+        try:
+            self.socket.connect(path)
+        finally:
+            os.seteuid(0)
         self.socket.settimeout(DEADLINE_S)
         self.buffer = bytearray()
         if greet:

@@ -183,11 +183,11 @@ static void change(struct rng *rng, struct fake *fake)
 		*fake = (struct fake){.reader = {.ops = &ops}, .state = JOINING};
 		fake->slot = rng_below(rng, SLOTS);
 		fake->begin = t.happened[fake->slot];
-		dispatch_mark(t.dispatch, on_join, fake);
+		dispatch_set_mark(t.dispatch, &fake->reader.join, on_join, fake);
 	} else if (fake->state == READING) {
 		fake->state = LEAVING;
 		fake->end = t.happened[fake->slot];
-		dispatch_mark(t.dispatch, on_leave, fake);
+		dispatch_set_mark(t.dispatch, &fake->reader.leave, on_leave, fake);
 	}
 }
 
@@ -232,12 +232,12 @@ static void test_exact_accounts(void **state)
 	assert_int_equal(ring_position(t.ring), ring_end(t.ring));
 }
 
-static void test_forgotten_mark(void **state)
+static void test_unset_mark(void **state)
 {
 	(void)state;
-	dispatch_mark(t.dispatch, on_join, &fakes[0]);
-	dispatch_mark(t.dispatch, on_join, &fakes[1]);
-	dispatch_forget(t.dispatch, &fakes[0]);
+	dispatch_set_mark(t.dispatch, &fakes[0].reader.join, on_join, &fakes[0]);
+	dispatch_set_mark(t.dispatch, &fakes[1].reader.join, on_join, &fakes[1]);
+	dispatch_unset_mark(t.dispatch, &fakes[0].reader.join);
 	fakes[0].reader.ops = fakes[1].reader.ops = &ops;
 	event_base_loop(t.base, EVLOOP_ONCE);
 	assert_int_equal(fakes[0].state, AWAY);
@@ -260,7 +260,8 @@ static void test_armed(void **state)
 	dispatch_stop(t.dispatch);
 	assert_int_equal(t.shared->armed, 0);
 	assert_int_equal(event_base_loop(t.base, EVLOOP_ONCE), 1); /* nothing to wait for */
-	dispatch_mark(t.dispatch, on_join, &fakes[0]); /* marks are reached all the same */
+	dispatch_set_mark(t.dispatch, &fakes[0].reader.join, on_join,
+			  &fakes[0]); /* marks are reached all the same */
 	event_base_loop(t.base, EVLOOP_ONCE);
 	assert_int_equal(fakes[0].state, READING);
 	stream_leave(&t.streams[0], &fakes[0].reader);
@@ -272,7 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_exact_accounts),
-		TEST(test_forgotten_mark),
+		TEST(test_unset_mark),
 		TEST(test_armed),
 	};
 
