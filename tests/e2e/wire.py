@@ -55,18 +55,20 @@ class Closed(Exception):
 
 
 class Connection:
-    """One connection to the collector, of root or of a user; every wait has a deadline."""
+    """One connection to the collector, of whoever we are or, as root, of a user; every wait has
+    a deadline."""
 
-    def __init__(self, path, greet=True, uid=0):
+    def __init__(self, path, greet=True, uid=None):
         self.socket = socket.socket(socket.AF_UNIX)
         # A full backlog fails a socket with a timeout at once; this one waits for its turn.
         timeval = struct.pack("ll", DEADLINE_S, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
-        os.seteuid(uid)  # which the kernel notes for SO_PEERCRED
+        own = os.geteuid()
+        os.seteuid(own if uid is None else uid)  # which the kernel notes for SO_PEERCRED
         try:
             self.socket.connect(path)
         finally:
-            os.seteuid(0)
+            os.seteuid(own)
         self.socket.settimeout(DEADLINE_S)
         self.buffer = bytearray()
         if greet:
