@@ -83,6 +83,7 @@ struct nw_shared {
 	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
 	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
 	__u64 no_storage; /* sockets classified without a cache */
+	__u64 twins;	  /* calls that a program's twin answered */
 	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
 };
 

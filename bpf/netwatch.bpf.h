@@ -34,7 +34,8 @@ struct nw_socket {
 	__u32 session; /* of nw_shared, in which the rest was written */
 	__u32 owner;   /* enum nw_owner */
 	__u8 role;     /* enum nw_role */
-	__u8 reserved[7];
+	__u8 state;    /* TCP state of the last change that was handled */
+	__u8 reserved[6];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -74,7 +75,29 @@ struct {
 	__type(value, struct nw_words);
 } values SEC(".maps");
 
+enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
+
+/*
+ * While a program runs on a CPU, the kernel skips every further call of it there, without a
+ * word but a counter (__bpf_trace_run): that of a softirq which interrupted it, and since
+ * tracepoints can be preempted (Linux 7) that of another task. So a program that must not miss
+ * an event has a twin on the same hook, which works only while the first one is busy. A softirq
+ * is not interrupted by another; what a third one would have seen the collector counts.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NW_PAIRS);
+	__type(key, __u32);
+	__type(value, __u32);
+} busy SEC(".maps"); /* by enum nw_pair: the first program runs on this CPU */
+
 struct nw_shared shared SEC(".data.shared");
+
+/* The mark of that pair on this CPU. Never NULL, which the verifier does not know. */
+static __always_inline __u32 *nw_busy(__u32 pair)
+{
+	return bpf_map_lookup_elem(&busy, &pair);
+}
 
 static __always_inline struct sock *nw_sk(struct tcp_sock *tp)
 {
@@ -110,6 +133,7 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->role = NW_ROLE_UNKNOWN;
 		w->born_ns = 0;
 		w->parked = 0;
+		w->state = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}

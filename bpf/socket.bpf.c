@@ -190,14 +190,12 @@ static __noinline int possible(struct tcp_sock *tp)
 }
 
 /*
- * Storage for a socket that some slot could want; NULL: none could. Where the kernel
- * refuses storage, an event is made without, and nothing is remembered.
+ * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
+ * kernel refuses storage, an event is made without, and nothing is remembered.
  */
-static __always_inline struct nw_socket *storage_if_possible(struct tcp_sock *tp,
-							     struct nw_socket *uncached)
+static __always_inline struct nw_socket *
+storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
 {
-	struct nw_socket *w = nw_storage(tp, 0);
-
 	if (w)
 		return w;
 	if (!possible(tp))
@@ -292,28 +290,34 @@ static __always_inline int cloned(struct sock *sk)
 	return 0;
 }
 
-static __noinline int changed(struct tcp_sock *tp, int oldstate, int newstate)
+/* change: oldstate << 8 | newstate. twin: see nw_state_twin. */
+static __noinline int changed(struct tcp_sock *tp, int change, bool twin)
 {
-	struct nw_socket uncached = {}, *w;
+	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+	int oldstate = change >> 8, newstate = change & 0xff;
 
-	if (newstate == TCP_CLOSE) {
-		w = nw_storage(tp, 0);
-		if (w || possible(tp))
-			ended(tp, w ?: &uncached, oldstate);
+	/* Moved to another CPU between the two programs: the first one has handled it. */
+	if (twin && w && w->state == newstate)
 		return 0;
-	}
-	w = storage_if_possible(tp, &uncached);
+	if (newstate == TCP_CLOSE && !w && !possible(tp))
+		return 0;
+	if (newstate == TCP_CLOSE)
+		w = w ?: &uncached;
+	else
+		w = storage_if_possible(tp, w, &uncached);
 	if (!w)
 		return 0;
-	if (newstate == TCP_ESTABLISHED)
+	w->state = newstate;
+	if (newstate == TCP_CLOSE)
+		ended(tp, w, oldstate);
+	else if (newstate == TCP_ESTABLISHED)
 		established(tp, w, oldstate);
 	else
 		opened(tp, w, newstate);
 	return 0;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
+static __always_inline int state(struct sock *sk, int oldstate, int newstate, bool twin)
 {
 	struct tcp_sock *tp;
 
@@ -328,10 +332,34 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 	case TCP_ESTABLISHED:
 	case TCP_CLOSE:
 		tp = nw_tcp_sock(sk);
-		return tp ? changed(tp, oldstate, newstate) : 0;
+		return tp ? changed(tp, oldstate << 8 | newstate, twin) : 0;
 	}
 	/* FIN_WAIT2, CLOSE_WAIT, CLOSING: only softirqs lead there, and nothing is told. */
 	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
+{
+	__u32 *mark = nw_busy(NW_PAIR_STATE);
+
+	if (!mark)
+		return 0;
+	WRITE(*mark, 1);
+	state(sk, oldstate, newstate, false);
+	WRITE(*mark, 0);
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state_twin, struct sock *sk, int oldstate, int newstate)
+{
+	__u32 *mark = nw_busy(NW_PAIR_STATE);
+
+	if (!mark || !READ(*mark))
+		return 0;
+	__sync_fetch_and_add(&shared.twins, 1);
+	return state(sk, oldstate, newstate, true);
 }
 
 SEC("tp_btf/tcp_rcv_space_adjust")
@@ -380,7 +408,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	if (shared.attached)
-		w = storage_if_possible(tp, &uncached);
+		w = storage_if_possible(tp, nw_storage(tp, 0), &uncached);
 	if (!w)
 		w = &uncached;
 	set_owner(w, task, NW_OWNER_HOLDS_FILE);
