@@ -112,6 +112,10 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 $(B)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netwatch
 	install -D -m 644 $(B)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netwatch
 	install -D -m 644 $(B)/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netwatch.fish
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(wildcard doc/*.1)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard doc/*.5)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
+	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
 clean:
 	rm -rf build compile_commands.json
 

@@ -12,7 +12,7 @@ packages_of() {
 		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev ;;
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-protobuf iproute2 bash \
-		bash-completion zsh fish ;;
+		bash-completion zsh fish mandoc groff-base ;;
 	bench) echo bpftrace libbpf-tools ;;
 	format) echo clang-format ;;
 	*) echo "packages.sh: no group '$1'; there are build run test bench format" >&2
