@@ -53,7 +53,7 @@ int child_start(struct child *child, char *const words[])
 		waitpid(child->pid, NULL, 0);
 	}
 	child->pid = 0;
-	log_error("%s: %s", words[0], strerror(err));
+	log_error("cannot run \"%s\": %s", words[0], strerror(err));
 	child->status = err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	return child->status;
 }

@@ -268,6 +268,8 @@ static void prepare(const struct writer_layout *layout)
 	for (size_t i = 0; i < chosen.count; i++)
 		add_column(&chosen.items[i]);
 	indent = cells[0].width + GAP;
+	if (indent > terminal / 2) /* the rest needs room as well */
+		indent = GAP;
 }
 
 /* Titles of --fields are the fields' names, in capitals like all others. */
