@@ -157,17 +157,17 @@ class Collector:
 class Client:
     """A running netwatch, as root or as a user."""
 
-    def __init__(self, place, socket, *args, uid=0, gid=None, groups=(), **options):
+    def __init__(self, place, socket, *args, uid=0, gid=None, groups=(), env=None, **options):
         gid = uid if gid is None else gid
+        options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
         self.process = subprocess.Popen(
             [place.client, "--socket", socket, *map(str, args)],
-            stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             user=uid,
             group=gid,
             extra_groups=list(groups),
-            env=place.environment,
+            env={**place.environment, **(env or {})},
             cwd="/",
             **options,
         )
