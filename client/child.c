@@ -65,7 +65,7 @@ void child_pass_signal(struct child *child)
 
 	if (!number)
 		return;
-	child->sent = number;
+	child->sent |= 1ull << number;
 	if (send)
 		pidfd_send_signal(child->fd, number, NULL, 0);
 }
@@ -80,7 +80,7 @@ void child_reap(struct child *child)
 	child->fd = -1;
 	if (WIFEXITED(status))
 		child->status = WEXITSTATUS(status);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) != child->sent)
+	else if (WIFSIGNALED(status) && !(child->sent >> WTERMSIG(status) & 1))
 		child->status = EXIT_BY_SIGNAL + WTERMSIG(status);
 }
 
