@@ -62,12 +62,14 @@ class Peer(wire.Connection):
         assert request.WhichOneof("request") == kind, request
         return request
 
-    def event(self, seconds=1000, connection=1, event=pb.Conn.OPEN):
+    def event(self, seconds=1000, connection=1, event=pb.Conn.OPEN, **more):
+        """more: of the connection."""
+        of = {"id": connection, "laddr": "10.0.0.1", "lport": 80, **more}
         self.say(
             event=pb.Event(
                 time={"seconds": seconds},
-                connection=pb.Connection(id=connection, laddr="10.0.0.1", lport=80),
-                conn=pb.Conn(event=event),
+                connection=pb.Connection(**of),
+                conn=pb.Conn(event=event, state=pb.Tcp.SYN_SENT, error="ECONNREFUSED"),
             )
         )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
+import netwatch_pb2 as pb
 from harness import ALICE, PYTHON, sum_lost, wait_until
 from stub import Stub
 from terminal import Terminal
@@ -107,6 +108,22 @@ def test_not_started_when_refused(run, place):
     assert "started" not in client.err.text()
 
 
+def test_not_started_when_told_to_end(netwatch, place):
+    """The signal came before the subscription was live."""
+    stub = Stub(place.new_path("stub"))
+    client = netwatch("subscribe", "--", "echo", "started", socket=stub.path)
+    peer = stub.accept()
+    peer.say_hello()
+    peer.take("subscribe")
+    os.kill(client.pid, signal.SIGTERM)
+    peer.take("unsubscribe")
+    peer.say(subscribed=pb.Subscribed())
+    peer.bye()
+    assert client.wait() == 0
+    assert client.err.text() == ""
+    stub.close()
+
+
 # ------------------------------------------------------- what COMMAND finds
 
 
@@ -185,6 +202,17 @@ def test_count_waits_for_command(netwatch, port):
     client.process.stdin.close()
     assert client.wait() == 3, client
     assert len(client.events()) == 1
+
+
+def test_count_of_existing_starts_it(netwatch, actor, port):
+    """All that is to be printed was there before: COMMAND runs all the same."""
+    actor().connect(address="127.0.0.1", port=port)
+    client = netwatch(
+        "subscribe", "--events", "conn", "-o", "json", "-c", 1, "--dport", port, "--",
+        "sh", "-c", "echo ran; exit 3", uid=ALICE,
+    )
+    assert client.wait() == 3, client
+    assert client.err.text() == "ran\n" and len(client.events()) == 1
 
 
 def sockets(client):

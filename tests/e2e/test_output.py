@@ -354,6 +354,34 @@ def test_table_in_a_terminal(shown, columns):
     assert any("[::1]:" in line for line in first)
 
 
+LONG = "2001:db8:1234:5678:9abc:def0:1234:5678"
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 140, 160, 200, 220])
+def test_long_values_in_a_terminal(netwatch, stub, columns):
+    """The longest addresses, and a name that grows when it is escaped."""
+    terminal = Terminal(columns)
+    client = netwatch(
+        "subscribe", "--events", "conn", socket=stub.path, stdout=terminal.stdout,
+        env={"TERM": "xterm"},
+    )
+    terminal.close()
+    peer = stub.live()
+    for comm in "curl", "\x1b" * 12, "curl":
+        peer.event(
+            laddr=LONG, lport=65535, raddr=LONG, rport=65535, comm=comm, pid=4194304,
+            role=pb.CLIENT, uid=4294967294, netns=4026531840, event=pb.Conn.FAILED,
+        )
+    peer.event(raddr="10.0.0.2", rport=80, comm="curl", pid=1)
+    peer.bye(reason=pb.Bye.SHUTDOWN)
+    assert client.wait() == 4
+    lines = check_fits(terminal)
+    text = " ".join(" ".join(lines).split())
+    assert text.count(f"[{LONG}]:65535") == 6 and text.count("\\x1b" * 12 + "[4194304]") == 1
+    assert text.count("curl[4194304]") == 2 and text.count("error=ECONNREFUSED") == 4
+    assert lines[-1].endswith("error=ECONNREFUSED")
+
+
 @pytest.mark.parametrize("columns", [20, 40, 80, 200])
 def test_fields_in_a_terminal(shown, columns):
     lines = check_fits(shown(columns, "--fields", "time,laddr,lport,raddr,rport,comm,conn.event"))
