@@ -333,6 +333,22 @@ static void table_in_narrow_terminals(void **state)
 		   " 127.0.0.1       80\n");
 }
 
+/* A long address does not take what the other columns need, a long title does. */
+static void table_widens_to_a_part_of_the_terminal(void **state)
+{
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	start(&writer_table, "laddr,conn.total_retransmits,lport", 80, true);
+	expect("LADDR           CONN.TOTAL_RETRANSMITS LPORT\n");
+	sample.connection.laddr = (char *)"2001:db8:1234:5678:9abc:def0:1234:5678";
+	expect_row(&writer_table, &sample,
+		   "2001:db8:1234:5678:9abc:def0:1234:5678 -                      80\n");
+	sample.connection.laddr = (char *)"10.0.0.1";
+	expect_row(&writer_table, &sample, "10.0.0.1             -                      80\n");
+}
+
 static void table_of_one_narrow_column(void **state)
 {
 	struct sample sample;
@@ -529,6 +545,7 @@ int main(void)
 		cmocka_unit_test(table_of_fields),
 		cmocka_unit_test(table_widens_within_bounds),
 		cmocka_unit_test(table_in_narrow_terminals),
+		cmocka_unit_test(table_widens_to_a_part_of_the_terminal),
 		cmocka_unit_test(table_of_one_narrow_column),
 		cmocka_unit_test(table_times),
 		cmocka_unit_test(colors_take_no_room),
