@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +137,47 @@ static void aliases(void **state)
 	options_deinit(&options);
 }
 
+/* Every filter of the table can be turned round, and nothing else. */
+static void not_with_each(void **state)
+{
+	static const struct {
+		const char *noun, *value;
+	} values[] = {{"port", "80"},
+		      {"address", "::1"},
+		      {"pid", "7"},
+		      {"name", "x"},
+		      {"user", "0"},
+		      {"role", "client"},
+		      {"namespace", "4026531840"}};
+	unsigned filters = 0;
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < options_count; i++) {
+		const struct option_row *row = &options_table[i];
+		const char *value = row->argument ? "" : NULL;
+
+		if (!row->name)
+			continue;
+		for (unsigned k = 0; k < sizeof(values) / sizeof(values[0]) && row->kind; k++) {
+			if (value && !strcmp(row->kind->noun, values[k].noun))
+				value = values[k].value;
+		}
+		if (row->kind && value && !*value) /* a cgroup has to exist */
+			continue;
+		snprintf(line, sizeof(line), "--not --%s%s%s", row->name, value ? "=" : "",
+			 value ? value : "");
+		if (row->kind) {
+			accepts(line);
+			filters++;
+		} else if (parse(line) != -EINVAL) {
+			fail_msg("accepted: %s", line);
+		}
+		options_deinit(&options);
+	}
+	assert_true(filters >= 12);
+}
+
 static void words(void **state)
 {
 	(void)state;
@@ -241,6 +283,7 @@ int main(void)
 		cmocka_unit_test(child_behind_dashes),
 		cmocka_unit_test(options_behind_operands),
 		cmocka_unit_test(aliases),
+		cmocka_unit_test(not_with_each),
 		cmocka_unit_test(words),
 		cmocka_unit_test(sentences),
 		cmocka_unit_test(too_many_fields),
