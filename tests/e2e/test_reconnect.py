@@ -10,9 +10,9 @@ from datetime import datetime
 import pytest
 
 import netwatch_pb2 as pb
+from formats import frames, kinds, rows
 from harness import ALICE, wait_until
 from stub import Stub
-from test_output import frames, kinds, rows
 
 CONN = "subscribe", "--events", "conn", "-v"
 JSON = *CONN, "-o", "json"
