@@ -53,7 +53,7 @@ int child_start(struct child *child, char *const words[])
 		waitpid(child->pid, NULL, 0);
 	}
 	child->pid = 0;
-	log_error("%s: %s", words[0], strerror(err));
+	log_error("cannot run \"%s\": %s", words[0], strerror(err));
 	child->status = err == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 	return child->status;
 }
@@ -65,7 +65,7 @@ void child_pass_signal(struct child *child)
 
 	if (!number)
 		return;
-	child->sent = number;
+	child->sent |= 1ull << number;
 	if (send)
 		pidfd_send_signal(child->fd, number, NULL, 0);
 }
@@ -80,7 +80,7 @@ void child_reap(struct child *child)
 	child->fd = -1;
 	if (WIFEXITED(status))
 		child->status = WEXITSTATUS(status);
-	else if (WIFSIGNALED(status) && WTERMSIG(status) != child->sent)
+	else if (WIFSIGNALED(status) && !(child->sent >> WTERMSIG(status) & 1))
 		child->status = EXIT_BY_SIGNAL + WTERMSIG(status);
 }
 

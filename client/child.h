@@ -4,13 +4,14 @@
 #define NETWATCH_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct child {
-	pid_t pid;  /* 0: was not started */
-	int fd;	    /* pidfd: readable at its end; -1: it does not run */
-	int status; /* exit status as a shell has it; 0 while it runs */
-	int sent;   /* last signal that it got with us, or from us; or 0 */
+	pid_t pid;     /* 0: was not started */
+	int fd;	       /* pidfd: readable at its end; -1: it does not run */
+	int status;    /* exit status as a shell has it; 0 while it runs */
+	uint64_t sent; /* signals that it got with us, or from us: bits by their numbers */
 };
 
 /*

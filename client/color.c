@@ -66,6 +66,14 @@ bool color_is_on(void)
 	return on;
 }
 
+bool color_switch(bool wanted)
+{
+	bool before = on;
+
+	on = wanted;
+	return before;
+}
+
 const char *color_of(const char *name, size_t length)
 {
 	for (size_t i = 0; on && i < sizeof(meanings) / sizeof(meanings[0]); i++) {

@@ -21,6 +21,9 @@ void color_init(enum color color, int fd);
 
 bool color_is_on(void);
 
+/* Switches them on or off, and says what they were: a message on stderr has none. */
+bool color_switch(bool wanted);
+
 /* What to write before a value of that name, and COLOR_END after it; NULL: nothing. */
 const char *color_of(const char *name, size_t length);
 

@@ -117,6 +117,15 @@ void column_title(struct output *output, const struct column *column)
 		output_text(output, column_field(column)->name);
 }
 
+static void put_field(struct output *output, const struct schema_field *field, struct value value,
+		      const struct time_format *format)
+{
+	if (field->kind == SCHEMA_TIMESTAMP && !field->repeated && !format->relative)
+		text_time(output, format, value);
+	else
+		text_value(output, field, value);
+}
+
 void column_value(struct output *output, const struct column *column, const struct event *event,
 		  const struct time_format *format)
 {
@@ -140,6 +149,6 @@ void column_value(struct output *output, const struct column *column, const stru
 		break;
 	}
 	if (message_has(message, (int)column->index))
-		text_value(output, &message->schema->fields[column->index],
-			   message->values[column->index]);
+		put_field(output, &message->schema->fields[column->index],
+			  message->values[column->index], format);
 }

@@ -10,9 +10,11 @@
 //   answer.c         commands that ask one question
 //   fields.c completion*.c    those that need no collector
 //   session.c        the conversation with the collector: connect, wait, read, write out
+//   resume.c child.c    --reconnect; COMMAND behind --
 //   reply.c          what the collector says, one function for each kind
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
 //   writer*.c text.c    the formats; they walk the schema, and know no category
+//   columns.c timestamp.c color.c    fields by name, forms of a time, meanings of names
 //   output.c stop.c  the buffer before stdout; when to end
 //   ssh.c            the connection of this terminal, which is left out
 #include <errno.h>

@@ -142,6 +142,8 @@ static int set_fields(struct options *options, const struct option_row *row, con
 	const char *item = each_item(options, argument, take_column);
 
 	(void)row;
+	if (item && options->columns.count == COLUMNS_MAX)
+		return bad("field", item, name, "too many columns");
 	return item ? bad("field", item, name, "see netwatch fields") : 0;
 }
 

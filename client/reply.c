@@ -118,10 +118,13 @@ static int tell_loss(struct session *session, const struct event *event)
 {
 	struct output *output = &session->output;
 	int err = output_flush(output);
+	bool colors;
 
 	if (err)
 		return err;
+	colors = color_switch(false);
 	text_fields(output, &event->detail, event->detail.present);
+	color_switch(colors);
 	log_warn("events were lost: %.*s", (int)output->used, output->data);
 	err = output->err;
 	output_undo(output);
@@ -210,9 +213,10 @@ static int on_subscribed(struct session *session, const uint8_t *data, size_t si
 	if (!session->account.begun++)
 		forward(session, NETWATCH__REPLY__REPLY_SUBSCRIBED, data, size);
 	resume_live(&session->resume);
-	if (session->ops->subscribed)
+	err = output_flush(&session->output);
+	if (!err && session->ops->subscribed)
 		session->ops->subscribed(session);
-	return output_flush(&session->output);
+	return err;
 }
 
 static int on_answer(struct session *session, uint32_t number, const uint8_t *data, size_t size)

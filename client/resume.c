@@ -23,8 +23,8 @@ int resume_delay(struct resume *resume)
 
 void resume_hello(struct resume *resume, uint64_t epoch)
 {
-	resume->gap = resume->wanted;
-	resume->restarted = resume->epoch != epoch;
+	resume->gap |= resume->wanted;
+	resume->restarted |= resume->epoch != epoch; /* until told: a hello may be all that comes */
 	resume->epoch = epoch;
 	resume->wanted = false;
 }
@@ -32,6 +32,7 @@ void resume_hello(struct resume *resume, uint64_t epoch)
 void resume_live(struct resume *resume)
 {
 	resume->tries = 0;
+	resume->restarted = false;
 	clock_gettime(CLOCK_REALTIME, &resume->begin);
 }
 
@@ -54,7 +55,6 @@ size_t resume_take_gap(struct resume *resume, uint8_t data[RESUME_GAP_MAX])
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	resume->gap = false;
 	first.seconds = resume->begin.tv_sec;
 	first.nanos = (int32_t)resume->begin.tv_nsec;
 	last.seconds = now.tv_sec;
@@ -66,5 +66,6 @@ size_t resume_take_gap(struct resume *resume, uint8_t data[RESUME_GAP_MAX])
 	lost.last = &last;
 	event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
 	event.lost = &lost;
+	resume->gap = resume->restarted = false;
 	return netwatch__event__pack(&event, data);
 }

@@ -295,6 +295,12 @@ static bool connect_again(struct session *session)
 
 static int start(struct session *session)
 {
+	if (session->options->writer->binary && isatty(STDOUT_FILENO)) {
+		log_error("--output %s is binary, and stdout is a terminal: "
+			  "send it to a file or a pipe",
+			  session->options->writer->name);
+		return EXIT_USAGE;
+	}
 	session->fd = sock_connect(session->options->socket);
 	if (session->fd < 0)
 		return fail_connect(session->options->socket, session->fd);
@@ -331,6 +337,8 @@ int session_run(struct session *session, const struct options *options,
 	do
 		converse(session);
 	while (session->resume.wanted && connect_again(session));
+	if (session->resume.wanted || session->resume.gap) /* what happened since is nowhere */
+		session->lost = true;
 	child_wait(&session->child);
 	if (session->broken_pipe)
 		stop_by_pipe();

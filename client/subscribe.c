@@ -68,6 +68,16 @@ static void hint(struct session *session)
 		     "host take --sport, or --port for both");
 }
 
+/* Whoever was told to end on the way here starts nothing any more. */
+static int start_child(struct session *session)
+{
+	bool send;
+
+	if (stop_take_signal(&send))
+		return 0;
+	return child_start(&session->child, session->options->child);
+}
+
 /* The first subscription is live. */
 static void begin(struct session *session)
 {
@@ -78,7 +88,7 @@ static void begin(struct session *session)
 		stop_after(options->duration);
 	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
 		session_timer(session, HINT_MS, hint);
-	if (options->no_follow || (options->child && child_start(&session->child, options->child)))
+	if (options->no_follow || (options->child && start_child(session)))
 		stop_ask();
 }
 

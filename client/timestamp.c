@@ -6,8 +6,9 @@
 #include "output.h"
 #include "timestamp.h"
 
-#define SECONDS_MAX 253402300799 /* end of the year 9999, and of RFC 3339 */
-#define BILLION	    1000000000
+#define SECONDS_MAX  253402300799 /* end of the year 9999, and of RFC 3339 */
+#define BILLION	     1000000000
+#define CLOCK_SET_NS 1000000 /* a smaller step is the time that measuring takes */
 
 /* The date of a second, as that of the previous line, nearly always. */
 struct second {
@@ -53,76 +54,85 @@ static char *put_rfc3339(char *to, int64_t seconds, uint32_t nanoseconds)
 	return to;
 }
 
-/* Seconds with nanoseconds. */
-static char *put_seconds(char *to, int64_t nanoseconds)
+/* Both parts of time less those of start: a single number of nanoseconds ends in 2262. */
+static struct timespec since(struct timespec time, struct timespec start)
 {
-	if (nanoseconds < 0)
-		*to++ = '-';
-	nanoseconds = nanoseconds < 0 ? -nanoseconds : nanoseconds;
-	to = output_put_unsigned(to, (uint64_t)nanoseconds / BILLION);
-	*to++ = '.';
-	return output_put_digits(to, (uint64_t)nanoseconds % BILLION, 9);
+	struct timespec rest = {time.tv_sec - start.tv_sec, time.tv_nsec - start.tv_nsec};
+
+	if (rest.tv_nsec < 0) {
+		rest.tv_sec--;
+		rest.tv_nsec += BILLION;
+	}
+	return rest;
 }
 
-/* Since 1970: fits until 2262, after which there is none of these. */
-static bool to_nanoseconds(int64_t seconds, uint32_t nanoseconds, int64_t *sum)
+static char *put_seconds(char *to, struct timespec time)
 {
-	return !__builtin_mul_overflow(seconds, BILLION, sum) &&
-	       !__builtin_add_overflow(*sum, (int64_t)nanoseconds, sum);
+	if (time.tv_sec < 0) {
+		*to++ = '-';
+		time = since((struct timespec){0}, time);
+	}
+	to = output_put_unsigned(to, (uint64_t)time.tv_sec);
+	*to++ = '.';
+	return output_put_digits(to, (uint64_t)time.tv_nsec, 9);
 }
 
 static char *put_unix(char *to, int64_t seconds, uint32_t nanoseconds)
 {
-	int64_t time;
-
-	return to_nanoseconds(seconds, nanoseconds, &time) ? put_seconds(to, time) : NULL;
+	return put_seconds(to, (struct timespec){seconds, nanoseconds});
 }
 
-static int64_t read_clock(clockid_t clock)
+/*
+ * When CLOCK_MONOTONIC was zero. Measured anew each time, it would vary by what passes between
+ * two looks; so it is kept until the clock was set.
+ */
+static struct timespec monotonic_zero(void)
 {
-	struct timespec now;
+	static struct timespec kept;
+	struct timespec mono, now, zero, moved;
 
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * BILLION + now.tv_nsec;
+	clock_gettime(CLOCK_MONOTONIC, &mono);
+	clock_gettime(CLOCK_REALTIME, &now);
+	zero = since(now, mono);
+	moved = since(zero, kept);
+	if (moved.tv_sec < -1 || moved.tv_sec > 0 ||
+	    (moved.tv_sec ? BILLION - moved.tv_nsec : moved.tv_nsec) > CLOCK_SET_NS)
+		kept = zero;
+	return kept;
 }
 
 /* What CLOCK_MONOTONIC showed then, if the clock was not set since; of this host only. */
 static char *put_mono(char *to, int64_t seconds, uint32_t nanoseconds)
 {
-	int64_t time, offset = read_clock(CLOCK_REALTIME) - read_clock(CLOCK_MONOTONIC);
-
-	if (!to_nanoseconds(seconds, nanoseconds, &time) ||
-	    __builtin_sub_overflow(time, offset, &time))
-		return NULL;
-	return put_seconds(to, time);
+	return put_seconds(to, since((struct timespec){seconds, nanoseconds}, monotonic_zero()));
 }
 
 /* Since the time that was printed before. Events of several processors may come out of order. */
 static char *put_delta(char *to, int64_t seconds, uint32_t nanoseconds)
 {
-	static int64_t before = -1;
-	int64_t time, delta;
+	static struct timespec before = {.tv_sec = -1};
+	struct timespec time = {seconds, nanoseconds};
 
-	if (!to_nanoseconds(seconds, nanoseconds, &time))
-		return NULL;
-	delta = before < 0 ? 0 : time - before;
+	if (before.tv_sec < 0)
+		before = time;
+	to = put_seconds(to, since(time, before));
 	before = time;
-	return put_seconds(to, delta);
+	return to;
 }
 
-const struct time_format time_of_day = {15, put_of_day};
-const struct time_format time_of_day_ms = {12, put_of_day_ms};
-const struct time_format time_rfc3339 = {30, put_rfc3339};
+const struct time_format time_of_day = {15, false, put_of_day};
+const struct time_format time_of_day_ms = {12, false, put_of_day_ms};
+const struct time_format time_rfc3339 = {30, false, put_rfc3339};
 
 const char *const time_format_words[] = {"rfc3339", "unix", "mono", "delta", NULL};
 
 const struct time_format *time_format_of(unsigned index)
 {
 	static const struct time_format of_words[] = {
-		{30, put_rfc3339},
-		{20, put_unix},
-		{16, put_mono},
-		{12, put_delta},
+		{30, false, put_rfc3339},
+		{20, false, put_unix},
+		{16, false, put_mono},
+		{12, true, put_delta},
 	};
 
 	return &of_words[index];

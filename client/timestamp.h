@@ -9,6 +9,7 @@
 
 struct time_format {
 	unsigned width; /* columns that it takes, or nearly always */
+	bool relative;	/* to the one before, so for the time of events only */
 	/*
 	 * Writes a time of 1970 to 9999 into room of TIMESTAMP_MAX bytes; returns the end, or NULL:
 	 * it cannot be written.

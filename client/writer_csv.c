@@ -8,16 +8,25 @@
 static struct columns columns;
 static const struct time_format *time_format;
 
-/* Quotes what was written since start when a comma or a quote in it makes that necessary. */
+/* Many readers drop spaces at the ends; and a row of one empty field would be no row at all. */
+static bool needs_quotes(const char *data, size_t length)
+{
+	if (!length)
+		return columns.count == 1;
+	return data[0] == ' ' || data[length - 1] == ' ' || memchr(data, ',', length) ||
+	       memchr(data, '"', length);
+}
+
+/* Quotes what was written since start when something in it makes that necessary. */
 static void quote(struct output *output, size_t start)
 {
 	size_t length = output->used - start, quotes = 0;
 	char *data = output->data + start, *to;
 
+	if (output->err || !needs_quotes(data, length))
+		return;
 	for (size_t i = 0; i < length; i++)
 		quotes += data[i] == '"';
-	if (output->err || (!quotes && !memchr(data, ',', length)))
-		return;
 	if (!output_room(output, quotes + 2))
 		return;
 	to = data + length + quotes + 2;

@@ -15,7 +15,8 @@
 #define GAP	     1	 /* spaces between columns */
 #define IPV4_MAX     21	 /* with its port */
 #define ENDPOINT_MAX 47	 /* [, 39 of IPv6, ]:, port */
-#define CHOSEN_MAX   47	 /* how far a column of --fields widens */
+#define CHOSEN_MAX   47	 /* how far a column of --fields widens, */
+#define CHOSEN_PART  4	 /* and to which part of the terminal */
 #define ONE_CATEGORY 220 /* least width of a terminal that shows a column with one value */
 #define UNLIMITED    UINT_MAX
 
@@ -245,12 +246,32 @@ static unsigned first_width(const struct column *column)
 
 static void add_column(const struct column *column)
 {
+	unsigned width = first_width(column), most = terminal / CHOSEN_PART;
+
+	most = most < CHOSEN_MAX ? most : CHOSEN_MAX;
 	cells[cell_count++] = (struct cell){
 		.put = cell_column,
 		.column = column,
-		.width = first_width(column),
-		.most = CHOSEN_MAX,
+		.width = width,
+		.most = most > width ? most : width,
 	};
+}
+
+/* One long address must not break all rows after it in a terminal without room for two. */
+static void bound_endpoints(void)
+{
+	unsigned others = 0, endpoints = 0, most;
+
+	for (size_t i = 0; i < cell_count; i++) {
+		others += GAP + (cells[i].put == cell_endpoint ? 0 : cells[i].width);
+		endpoints += cells[i].put == cell_endpoint;
+	}
+	most = endpoints && terminal > others ? (terminal - others) / endpoints : 0;
+	most = most > IPV4_MAX ? most : IPV4_MAX;
+	for (size_t i = 0; i < cell_count; i++) {
+		if (cells[i].put == cell_endpoint && cells[i].most > most)
+			cells[i].most = most;
+	}
 }
 
 static void prepare(const struct writer_layout *layout)
@@ -267,7 +288,10 @@ static void prepare(const struct writer_layout *layout)
 		add_preset(&presets[i], layout);
 	for (size_t i = 0; i < chosen.count; i++)
 		add_column(&chosen.items[i]);
+	bound_endpoints();
 	indent = cells[0].width + GAP;
+	if (indent > terminal / 2) /* the rest needs room as well */
+		indent = GAP;
 }
 
 /* Titles of --fields are the fields' names, in capitals like all others. */
@@ -298,6 +322,8 @@ static void put_header(struct output *output)
 		size_t start = output->used;
 
 		put_title(output, &cells[i]);
+		if (output->used - start > cells[i].most)
+			cells[i].most = (unsigned)(output->used - start);
 		pad(output, start, &cells[i]);
 	}
 	if (details)

@@ -158,22 +158,22 @@ class Collector:
 class Client:
     """A running netwatch, as root or as a user."""
 
-    def __init__(self, place, socket, *args, uid=0, gid=None, groups=(), **options):
+    def __init__(self, place, socket, *args, uid=0, gid=None, groups=(), env=None, **options):
         gid = uid if gid is None else gid
+        options.setdefault("stdin", subprocess.DEVNULL)
         options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
         self.process = subprocess.Popen(
             [place.client, "--socket", socket, *map(str, args)],
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
             user=uid,
             group=gid,
             extra_groups=list(groups),
-            env=place.environment,
+            env={**place.environment, **(env or {})},
             cwd="/",
             **options,
         )
         self.pid = self.process.pid
-        self.err = Lines(self.process.stderr)
+        self.err = Lines(self.process.stderr) if self.process.stderr else None
         self.out = Lines(self.process.stdout) if self.process.stdout else None
 
     def wait_subscribed(self):
@@ -214,9 +214,9 @@ class Client:
         return self.finish(end_process(self.process, number))
 
     def finish(self, code):
-        self.err.finish()
-        if self.out:
-            self.out.finish()
+        for stream in self.err, self.out:
+            if stream:
+                stream.finish()
         return code
 
     def kill(self):
@@ -235,7 +235,7 @@ class Client:
         return json.loads([line for line in self.err.lines if line.startswith(b"{")][-1])
 
     def __str__(self):
-        return f"{self.process.args} said {self.err.text()}"
+        return f"{self.process.args} said {self.err.text() if self.err else 'that'}"
 
 
 class Actor:
