@@ -53,12 +53,11 @@ def rows(client):
 
 def frames(client):
     """Replies of a protobuf stream."""
-    stream = wire.Connection.__new__(wire.Connection)
-    stream.buffer = bytearray(b"".join(client.out.lines))
+    stream = bytearray(b"".join(client.out.lines))
     replies = []
-    while (body := stream.take_frame()) is not None:
+    while (body := wire.take_frame(stream)) is not None:
         replies.append(pb.Reply.FromString(body))
-    assert not stream.buffer, "a part of a frame"
+    assert not stream, "a part of a frame"
     return replies
 
 
