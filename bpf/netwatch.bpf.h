@@ -77,6 +77,12 @@ struct {
 
 enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
 
+/* What a pair of programs does on a CPU. */
+struct nw_run {
+	__u32 busy; /* the first program runs */
+	__u32 twin; /* the body is called by the twin */
+};
+
 /*
  * While a program runs on a CPU, the kernel skips every further call of it there, without a
  * word but a counter (__bpf_trace_run): that of a softirq which interrupted it, and since
@@ -88,15 +94,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, NW_PAIRS);
 	__type(key, __u32);
-	__type(value, __u32);
-} busy SEC(".maps"); /* by enum nw_pair: the first program runs on this CPU */
+	__type(value, struct nw_run);
+} runs SEC(".maps"); /* by enum nw_pair */
 
 struct nw_shared shared SEC(".data.shared");
 
-/* The mark of that pair on this CPU. Never NULL, which the verifier does not know. */
-static __always_inline __u32 *nw_busy(__u32 pair)
+/* Of this CPU. Never NULL, which the verifier does not know. */
+static __always_inline struct nw_run *nw_run(__u32 pair)
 {
-	return bpf_map_lookup_elem(&busy, &pair);
+	return bpf_map_lookup_elem(&runs, &pair);
 }
 
 static __always_inline struct sock *nw_sk(struct tcp_sock *tp)
@@ -367,8 +373,11 @@ static __always_inline __u64 nw_receivers(struct tcp_sock *tp, struct nw_socket 
 	return receivers ? receivers & nw_mask(tp, w, owner) : 0;
 }
 
-/* An event for these receivers found the ring full. */
-static __noinline int nw_count_loss(__u64 receivers)
+/*
+ * An event for these receivers found the ring full. No static function, so that the verifier
+ * looks at it once, not at every call.
+ */
+__noinline int nw_count_loss(__u64 receivers)
 {
 	__u32 stripe = bpf_get_smp_processor_id() % NW_LOSS_STRIPES;
 

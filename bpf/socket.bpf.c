@@ -13,8 +13,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define PARKED_STAGE(p)	  ((p)&0xff)
-#define PARKED_COUNTER(p) ((p) >> 8 & (NW_PARK_COUNTERS - 1))
+#define PARKED_NOT_COUNTED 0x80000000
+#define PARKED_STAGE(p)	   ((p)&0xff)
+#define PARKED_COUNTER(p)  ((p) >> 8 & (NW_PARK_COUNTERS - 1))
 
 /*
  * An update of a map of maps returns when all programs that ran at its beginning have ended
@@ -147,12 +148,17 @@ static __noinline int emit_end(struct tcp_sock *tp, struct nw_socket *w, int old
 	return 0;
 }
 
-static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now)
+/* What is to be told now need not be counted as waiting. */
+static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now, bool told_now)
 {
 	__u32 counter = now >> NW_PARK_SHIFT & (NW_PARK_COUNTERS - 1);
 
 	if (!READ(shared.want[NW_WANT_CONN]))
 		return;
+	if (told_now) {
+		WRITE(w->parked, PARKED_NOT_COUNTED | stage);
+		return;
+	}
 	__sync_fetch_and_add(&shared.parked[counter], 1);
 	WRITE(w->parked, counter << 8 | stage);
 }
@@ -160,7 +166,8 @@ static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now)
 /* Tells what is parked, once, whoever comes first. */
 static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 {
-	__u32 parked = READ(w->parked);
+	__u32 parked = READ(w->parked), stage_state;
+	__u64 time;
 
 	if (!parked)
 		return;
@@ -168,13 +175,16 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 	WRITE(w->told_ns, bpf_ktime_get_ns());
 	if (__sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
 		return;
-	__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
-	if (PARKED_STAGE(parked) == NW_CONN_OPEN)
-		emit_conn(tp, w, w->born_ns,
-			  NW_CONN_OPEN << 8 |
-				  (w->role == NW_ROLE_SERVER ? TCP_LISTEN : TCP_SYN_SENT));
-	else
-		emit_conn(tp, w, w->established_ns, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
+	if (!(parked & PARKED_NOT_COUNTED))
+		__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
+	time = w->established_ns;
+	stage_state = NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED;
+	if (PARKED_STAGE(parked) == NW_CONN_OPEN) {
+		time = w->born_ns;
+		stage_state =
+			NW_CONN_OPEN << 8 | (w->role == NW_ROLE_SERVER ? TCP_LISTEN : TCP_SYN_SENT);
+	}
+	emit_conn(tp, w, time, stage_state);
 }
 
 /*
@@ -209,50 +219,41 @@ static __always_inline bool is_stored(const struct nw_socket *w)
 	return w->session != 0;
 }
 
-static __always_inline void established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
+/* True: it is to be told at once. */
+static __always_inline bool established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
 	__u64 now = bpf_ktime_get_ns();
+	bool told_now = true;
 
-	unpark(tp, w); /* a client's OPEN: its port is chosen */
 	if (oldstate == TCP_SYN_SENT) {
 		if (!w->role) { /* it began before we looked */
 			w->role = NW_ROLE_CLIENT;
 			WRITE(w->generation, w->generation + 1);
 		}
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
-		emit_conn(tp, w, now, NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED);
-		return;
+	} else {
+		/* Also invalidates the mask: only now are a child's addresses right on 6.1. */
+		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+			begin(w, NW_ROLE_SERVER, now);
+		/* Its first RTT is the handshake's. */
+		w->handshake_us = tp->srtt_us >> 3;
+		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
+		told_now = w->owner == NW_OWNER_USED_SOCKET || !is_stored(w);
 	}
-	/* Also invalidates the mask: only now are a child's addresses right on Linux 6.1. */
-	if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
-		begin(w, NW_ROLE_SERVER, now);
-	/* Its first RTT is the handshake's. */
-	w->handshake_us = tp->srtt_us >> 3;
 	w->established_ns = now;
-	park(w, NW_CONN_ESTABLISHED, now);
-	/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
-	if (w->owner == NW_OWNER_USED_SOCKET || !is_stored(w))
-		unpark(tp, w);
+	park(w, NW_CONN_ESTABLISHED, now, told_now);
+	return told_now;
 }
 
-static __always_inline void opened(struct tcp_sock *tp, struct nw_socket *w, int newstate)
+static __always_inline bool opened(struct tcp_sock *tp, struct nw_socket *w, int newstate)
 {
 	__u64 now = bpf_ktime_get_ns();
+	bool told_now = nw_lport(tp) || !is_stored(w);
 
 	begin(w, newstate == TCP_LISTEN ? NW_ROLE_SERVER : NW_ROLE_CLIENT, now);
 	owner_from_current(tp, w);
-	park(w, NW_CONN_OPEN, now);
-	if (nw_lport(tp) || !is_stored(w))
-		unpark(tp, w);
-}
-
-static __always_inline void ended(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
-{
-	/* tcp_abort (`ss -K`) holds the lock of somebody else's socket. */
-	if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
-		owner_from_current(tp, w);
-	unpark(tp, w);
-	emit_end(tp, w, oldstate);
+	park(w, NW_CONN_OPEN, now, told_now);
+	return told_now;
 }
 
 /* A process uses its socket: from here on the owner is known. */
@@ -290,30 +291,42 @@ static __always_inline int cloned(struct sock *sk)
 	return 0;
 }
 
-/* change: oldstate << 8 | newstate. twin: see nw_state_twin. */
+/*
+ * change: oldstate << 8 | newstate. twin: called by the twin. What is parked and what is told now
+ * go the same way: the verifier looks at each emit_conn anew, which is most of the time that
+ * loading takes.
+ */
 static __noinline int changed(struct tcp_sock *tp, int change, bool twin)
 {
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
 	int oldstate = change >> 8, newstate = change & 0xff;
+	bool told_now;
 
 	/* Moved to another CPU between the two programs: the first one has handled it. */
 	if (twin && w && w->state == newstate)
 		return 0;
-	if (newstate == TCP_CLOSE && !w && !possible(tp))
-		return 0;
-	if (newstate == TCP_CLOSE)
-		w = w ?: &uncached;
-	else
+	if (newstate != TCP_CLOSE)
 		w = storage_if_possible(tp, w, &uncached);
+	else if (!w && possible(tp))
+		w = &uncached;
 	if (!w)
 		return 0;
 	w->state = newstate;
-	if (newstate == TCP_CLOSE)
-		ended(tp, w, oldstate);
-	else if (newstate == TCP_ESTABLISHED)
-		established(tp, w, oldstate);
-	else
-		opened(tp, w, newstate);
+	if (newstate == TCP_CLOSE) {
+		/* tcp_abort (`ss -K`) holds the lock of somebody else's socket. */
+		if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
+			owner_from_current(tp, w);
+		unpark(tp, w);
+		return emit_end(tp, w, oldstate);
+	}
+	if (newstate == TCP_ESTABLISHED) {
+		unpark(tp, w); /* a client's OPEN: its port is chosen */
+		told_now = established(tp, w, oldstate);
+	} else {
+		told_now = opened(tp, w, newstate);
+	}
+	if (told_now)
+		unpark(tp, w);
 	return 0;
 }
 
@@ -338,28 +351,56 @@ static __always_inline int state(struct sock *sk, int oldstate, int newstate, bo
 	return 0;
 }
 
+/* What both programs of the pair do: called by them, so that it is verified once. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state_body, struct sock *sk, int oldstate, int newstate)
+{
+	struct nw_run *run = nw_run(NW_PAIR_STATE);
+	bool twin;
+
+	if (!run)
+		return 0;
+	twin = READ(run->twin);
+	WRITE(run->twin, 0);
+	state(sk, oldstate, newstate, twin);
+	if (!twin)
+		WRITE(run->busy, 0);
+	return 0;
+}
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, NW_PAIRS);
+	__type(key, __u32);
+	__array(values, int(void *));
+} bodies SEC(".maps") = {
+	.values = {[NW_PAIR_STATE] = (void *)&nw_state_body},
+};
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 {
-	__u32 *mark = nw_busy(NW_PAIR_STATE);
+	struct nw_run *run = nw_run(NW_PAIR_STATE);
 
-	if (!mark)
+	if (!run)
 		return 0;
-	WRITE(*mark, 1);
-	state(sk, oldstate, newstate, false);
-	WRITE(*mark, 0);
+	WRITE(run->busy, 1);
+	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
+	WRITE(run->busy, 0); /* cannot be */
 	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state_twin, struct sock *sk, int oldstate, int newstate)
 {
-	__u32 *mark = nw_busy(NW_PAIR_STATE);
+	struct nw_run *run = nw_run(NW_PAIR_STATE);
 
-	if (!mark || !READ(*mark))
+	if (!run || !READ(run->busy))
 		return 0;
 	__sync_fetch_and_add(&shared.twins, 1);
-	return state(sk, oldstate, newstate, true);
+	WRITE(run->twin, 1);
+	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
+	return 0;
 }
 
 SEC("tp_btf/tcp_rcv_space_adjust")

@@ -17,6 +17,7 @@
 #include "probe.h"
 #include "socket.skel.h"
 
+#define BODY	     "_body"
 #define PROGRAMS_MAX 64 /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
 
@@ -280,9 +281,19 @@ int probe_map(const struct probe *probe, const char *name)
 	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
 }
 
+/* Called by the programs of a pair: see struct nw_run. */
+static bool is_body(const struct bpf_program *bpf)
+{
+	const char *name = bpf_program__name(bpf);
+	size_t length = strlen(name), suffix = strlen(BODY);
+
+	return length > suffix && !strcmp(name + length - suffix, BODY);
+}
+
 static bool attachable(const struct program *p)
 {
-	return !p->refusal && bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
+	return !p->refusal && !is_body(p->bpf) &&
+	       bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
 	       bpf_program__expected_attach_type(p->bpf) == BPF_TRACE_RAW_TP;
 }
 
