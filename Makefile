@@ -3,6 +3,7 @@
 #   make                    both programs, in build/ (SAN=1: with ASan and UBSan, in build/san/)
 #   sudo make run           install what is missing, build, start, and show live events
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
+#   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it
 #   sudo make bench         ratios against none and against other tools, about two minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
 #   make install            DESTDIR= PREFIX=/usr/local
@@ -42,7 +43,7 @@ FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* clie
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test unit run bench format check-format install clean
+.PHONY: all test test-kernels unit run bench format check-format install clean
 
 all: $(B)/netwatch-collector $(B)/netwatch
 
@@ -93,8 +94,9 @@ $(B)/tests/bench/traffic: $(call objs,tests/bench)
 unit: $(if $(T),$(filter %/test_$(T),$(UNIT)),$(UNIT))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
 
-test run bench:
-	$(Q)B=$(B) T='$(T)' SAN='$(SAN)' PYTHON=$(PYTHON) ARGS='$(subst ','\'',$(ARGS))' sh tests/$@.sh
+test test-kernels run bench:
+	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \
+		ARGS='$(subst ','\'',$(ARGS))' sh tests/$(@:test-%=%).sh
 
 format:
 	clang-format -i $(FORMATTED)

@@ -13,9 +13,11 @@ packages_of() {
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-protobuf iproute2 bash \
 		bash-completion zsh fish mandoc groff-base ;;
+	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
+		debian-archive-keyring ;;
 	bench) echo bpftrace libbpf-tools ;;
 	format) echo clang-format ;;
-	*) echo "packages.sh: no group '$1'; there are build run test bench format" >&2
+	*) echo "packages.sh: no group '$1'; there are build run test kernels bench format" >&2
 		return 2 ;;
 	esac
 }

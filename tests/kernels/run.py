@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`make test-kernels`: the end-to-end tests of each category on each supported kernel.
+
+The tests are those of tests/e2e, test_CATEGORY.py and test_CATEGORY_*.py for each category of
+the protocol, and those of ALWAYS. This machine's kernel runs them as they are; the others boot
+in qemu. A guest that leaves no result is booted once more; it never counts as a failed test.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import debian
+import image
+import qemu
+import report
+
+ROOT = Path(__file__).resolve().parents[2]
+E2E = ROOT / "tests/e2e"
+ALWAYS = {"users": "test_privileges*.py", "containers": "test_containers*.py"}
+SECONDS = 240  # for the tests of one kernel; a bound, not what they take
+RELEASES = {
+    "6.1": r"6\.1\.\d+-\d+-cloud-amd64",
+    "6.12": r"6\.12\.[\w.+]+-cloud-amd64",
+    "newest": r"(?!6\.)\d+\.[\w.+]+-cloud-amd64",
+}
+REFUSED = {"5.10": r"5\.10\.\d+-\d+-cloud-amd64"}  # too old: must say so
+NATIVE = "native"
+
+
+def categories():
+    """Names of the categories, by the protocol."""
+    text = (ROOT / "proto/netwatch.proto").read_text()
+    oneof = re.search(r"oneof category \{(.*?)\}", text, re.S)[1]
+    return [name for name in re.findall(r"\w+ (\w+) = \d+;", oneof) if name != "lost"]
+
+
+def rows(wanted):
+    """What is tested: a row of the table, and its files."""
+    patterns = {name: f"test_{name}.py test_{name}_*.py" for name in categories()} | ALWAYS
+    found = {}
+    for name, globs in patterns.items():
+        files = sorted(path.name for glob in globs.split() for path in E2E.glob(glob))
+        if wanted in (None, name):
+            found[name] = files
+    if not found:
+        raise SystemExit(f"T={wanted}: there is no such row; there are {', '.join(patterns)}")
+    return found
+
+
+class Result:
+    """What a kernel did: tests by file, hooks by category, or why there is none."""
+
+    def __init__(self, name, release):
+        self.name = name
+        self.release = release
+        self.passed, self.failed, self.skipped = {}, {}, {}
+        self.check = None
+        self.check_rc = None
+        self.check_said = ""
+        self.problem = None  # of the harness, or of the expectation
+        self.output = ""
+        self.seconds = 0
+
+    def read_junit(self, text):
+        for case in xml.fromstring(text).iter("testcase"):
+            kinds = {child.tag for child in case}
+            into = self.passed
+            if kinds & {"failure", "error"}:
+                into = self.failed
+            elif "skipped" in kinds:
+                into = self.skipped
+            file = case.get("classname").split(".")[-1] + ".py"
+            into.setdefault(file, []).append(case.get("name"))
+
+    def read_check(self, text):
+        try:
+            self.check = json.loads(text)
+        except ValueError:
+            self.check = None
+
+    def good(self):
+        return not self.problem and not self.failed
+
+
+def run_native(files, build):
+    result = Result(NATIVE, platform.release())
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        junit = Path(directory) / "junit.xml"
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
+            + [f"--junit-xml={junit}", *files],
+            cwd=E2E,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        result.output = done.stdout
+        if junit.exists():
+            result.read_junit(junit.read_text())
+    check = subprocess.run(
+        [build / "netwatch-collector", "--check", "-o", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    result.check_rc, result.check_said = check.returncode, check.stderr
+    result.read_check(check.stdout)
+    result.seconds = time.monotonic() - begin
+    if done.returncode and not result.failed:
+        result.problem = f"pytest ended with {done.returncode}"
+    return result
+
+
+def boot_twice(kernel, initrd, directory, append):
+    """A guest without a result is a failure of the harness: once more, and it is told."""
+    boot = qemu.boot(kernel, initrd, directory, SECONDS, append)
+    if boot.rc is not None:
+        return boot
+    why = "a panic" if boot.panicked else "nothing"
+    print(f"{kernel.release}: left {why} instead of a result; booting once more", flush=True)
+    print(boot.console[-2000:], flush=True)
+    return qemu.boot(kernel, initrd, directory, SECONDS, append)
+
+
+def run_guest(name, kernel, base, files, work):
+    result = Result(name, kernel.release)
+    begin = time.monotonic()
+    initrd, stage = work / f"{name}.cpio", work / f"{name}.modules"
+    shutil.copy(base, initrd)
+    stage.mkdir()
+    image.modules(initrd, stage, kernel)
+    boot = boot_twice(kernel, initrd, work / name, "files=" + ",".join(files))
+    initrd.unlink()
+    result.output = boot.output
+    result.seconds = time.monotonic() - begin
+    result.check_rc = int(boot.files.get("check.rc", "-1"))
+    result.check_said = boot.files.get("check.err", "")
+    result.read_check(boot.files.get("check.json", ""))
+    if boot.rc is None:
+        result.problem = "the guest left no result, twice: " + boot.console[-1000:]
+    elif "junit.xml" in boot.files:
+        result.read_junit(boot.files["junit.xml"])
+    elif files:
+        result.problem = f"no results of tests, exit code {boot.rc}"
+    return result
+
+
+def judge_refusal(result):
+    """A kernel that is too old: exit 78, and one sentence."""
+    said = result.check_said.strip().splitlines()
+    if result.check_rc != 78:
+        result.problem = result.problem or f"exit code {result.check_rc}, not 78"
+    elif len(said) != 1:
+        result.problem = f"{len(said)} lines instead of one sentence: {result.check_said}"
+
+
+def fetch(names):
+    kernels, missing = {}, {}
+    for name in names:
+        try:
+            kernels[name] = debian.fetch((RELEASES | REFUSED)[name])
+        except debian.Unavailable as error:
+            missing[name] = str(error)
+    return kernels, missing
+
+
+def run_all(names, found, build):
+    files = [file for row in found.values() for file in row]
+    guests = [name for name in names if name != NATIVE]
+    kernels, missing = fetch(guests)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="netwatch-kernels-") as directory:
+        work = Path(directory)
+        base, stage = work / "base.cpio", work / "stage"
+        stage.mkdir()
+        image.userland(base, [build / "netwatch", build / "netwatch-collector"])
+        image.tree(base, stage, build)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            jobs = [
+                pool.submit(
+                    run_guest, name, kernel, base, [] if name in REFUSED else files, work
+                )
+                for name, kernel in kernels.items()
+            ]
+            for job in jobs:
+                results.append(job.result())
+                report.progress(results[-1])
+    if NATIVE in names:
+        results.append(run_native(files, build))
+        report.progress(results[-1])
+    for result in results:
+        if result.name in REFUSED:
+            judge_refusal(result)
+    return results, missing
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kernel", help="one of " + ", ".join([*RELEASES, *REFUSED, NATIVE]))
+    parser.add_argument("--row", help="one category, or one of " + ", ".join(ALWAYS))
+    parser.add_argument("--write", type=Path, help="where the table goes as Markdown")
+    arguments = parser.parse_args()
+    everything = [*REFUSED, *RELEASES, NATIVE]
+    names = arguments.kernel.split(",") if arguments.kernel else everything
+    if unknown := set(names) - set(everything):
+        raise SystemExit(f"K={','.join(unknown)}: there is {', '.join(everything)}")
+    build = ROOT / os.environ.get("B", "build")
+    found = rows(arguments.row)
+    results, missing = run_all(names, found, build)
+    print(report.table(results, found, REFUSED))
+    for name, why in missing.items():
+        print(f"NOT RUN: kernel {name}: {why}")
+    bad = [result for result in results if not result.good()]
+    for result in bad:
+        report.failure(result)
+    if missing or bad:
+        return 1
+    if arguments.write and not arguments.kernel and not arguments.row:
+        arguments.write.write_text(report.markdown(results, found, REFUSED))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
