@@ -77,10 +77,9 @@ struct {
 
 enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
 
-/* What a pair of programs does on a CPU. */
+/* Of a pair of programs, on a CPU. */
 struct nw_run {
-	__u32 busy; /* the first program runs */
-	__u32 twin; /* the body is called by the twin */
+	__u64 busy; /* address of the socket that the first program is at, or 0 */
 };
 
 /*

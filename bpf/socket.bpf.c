@@ -286,39 +286,38 @@ static __always_inline int cloned(struct sock *sk)
 		return 0;
 	tp = nw_tcp_sock(sk);
 	w = tp ? nw_storage(tp, 0) : NULL;
-	if (w)
-		begin(w, NW_ROLE_SERVER, bpf_ktime_get_ns());
+	if (!w)
+		return 0;
+	begin(w, NW_ROLE_SERVER, bpf_ktime_get_ns());
+	w->state = TCP_SYN_RECV;
 	return 0;
 }
 
 /*
- * change: oldstate << 8 | newstate. twin: called by the twin. What is parked and what is told now
- * go the same way: the verifier looks at each emit_conn anew, which is most of the time that
- * loading takes.
+ * change: oldstate << 8 | newstate. What is parked and what is told now go the same way: the
+ * verifier looks at each emit_conn anew, which is most of the time that loading takes.
  */
-static __noinline int changed(struct tcp_sock *tp, int change, bool twin)
+static __noinline int changed(struct tcp_sock *tp, int change)
 {
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
 	int oldstate = change >> 8, newstate = change & 0xff;
 	bool told_now;
 
-	/* Moved to another CPU between the two programs: the first one has handled it. */
-	if (twin && w && w->state == newstate)
-		return 0;
-	if (newstate != TCP_CLOSE)
-		w = storage_if_possible(tp, w, &uncached);
-	else if (!w && possible(tp))
-		w = &uncached;
-	if (!w)
-		return 0;
-	w->state = newstate;
 	if (newstate == TCP_CLOSE) {
+		if (!w && !possible(tp))
+			return 0;
+		w = w ?: &uncached;
+		w->state = newstate;
 		/* tcp_abort (`ss -K`) holds the lock of somebody else's socket. */
 		if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
 			owner_from_current(tp, w);
 		unpark(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
+	w = storage_if_possible(tp, w, &uncached);
+	if (!w)
+		return 0;
+	w->state = newstate;
 	if (newstate == TCP_ESTABLISHED) {
 		unpark(tp, w); /* a client's OPEN: its port is chosen */
 		told_now = established(tp, w, oldstate);
@@ -330,7 +329,7 @@ static __noinline int changed(struct tcp_sock *tp, int change, bool twin)
 	return 0;
 }
 
-static __always_inline int state(struct sock *sk, int oldstate, int newstate, bool twin)
+static __always_inline int state(struct sock *sk, int oldstate, int newstate)
 {
 	struct tcp_sock *tp;
 
@@ -345,7 +344,7 @@ static __always_inline int state(struct sock *sk, int oldstate, int newstate, bo
 	case TCP_ESTABLISHED:
 	case TCP_CLOSE:
 		tp = nw_tcp_sock(sk);
-		return tp ? changed(tp, oldstate << 8 | newstate, twin) : 0;
+		return tp ? changed(tp, oldstate << 8 | newstate) : 0;
 	}
 	/* FIN_WAIT2, CLOSE_WAIT, CLOSING: only softirqs lead there, and nothing is told. */
 	return 0;
@@ -356,14 +355,9 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state_body, struct sock *sk, int oldstate, int newstate)
 {
 	struct nw_run *run = nw_run(NW_PAIR_STATE);
-	bool twin;
 
-	if (!run)
-		return 0;
-	twin = READ(run->twin);
-	WRITE(run->twin, 0);
-	state(sk, oldstate, newstate, twin);
-	if (!twin)
+	state(sk, oldstate, newstate);
+	if (run && READ(run->busy) == (__u64)sk)
 		WRITE(run->busy, 0);
 	return 0;
 }
@@ -384,10 +378,29 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 
 	if (!run)
 		return 0;
-	WRITE(run->busy, 1);
+	WRITE(run->busy, (__u64)sk);
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
 	WRITE(run->busy, 0); /* cannot be */
 	return 0;
+}
+
+/* Of the others nothing is told; a process that was missed there is found later. */
+static __always_inline bool must_be_seen(int newstate)
+{
+	return newstate == TCP_SYN_RECV || newstate == TCP_LISTEN || newstate == TCP_SYN_SENT ||
+	       newstate == TCP_ESTABLISHED || newstate == TCP_CLOSE;
+}
+
+/*
+ * Did the first program handle this change? Its socket knows; without storage it is enough that
+ * the first one is not busy here, unless this task was moved to another CPU in between.
+ */
+static __always_inline bool handled(struct sock *sk, int newstate, const struct nw_run *run)
+{
+	struct tcp_sock *tp = sk->sk_bpf_storage ? nw_tcp_sock(sk) : NULL;
+	struct nw_socket *w = tp ? nw_storage(tp, 0) : NULL;
+
+	return w ? w->state == newstate : !READ(run->busy);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -395,10 +408,9 @@ int BPF_PROG(nw_state_twin, struct sock *sk, int oldstate, int newstate)
 {
 	struct nw_run *run = nw_run(NW_PAIR_STATE);
 
-	if (!run || !READ(run->busy))
+	if (!run || !must_be_seen(newstate) || handled(sk, newstate, run))
 		return 0;
 	__sync_fetch_and_add(&shared.twins, 1);
-	WRITE(run->twin, 1);
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
 	return 0;
 }

@@ -18,7 +18,8 @@
 #include "socket.skel.h"
 
 #define BODY	     "_body"
-#define PROGRAMS_MAX 64 /* of all objects; more is a mistake that probe_open reports */
+#define WORDS_MAX    4000 /* bytes of a message of libbpf; the verifier may write megabytes */
+#define PROGRAMS_MAX 64	  /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
 
 struct program {
@@ -44,15 +45,21 @@ struct probe {
 	uint64_t wants; /* attached for these bits of enum nw_want */
 };
 
-/* libbpf's own words are for those who debug. */
+/* libbpf's own words are for those who debug; a verifier's last lines tell what it refuses. */
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[512];
+	char *text = NULL;
+	int length = vasprintf(&text, format, args);
+	size_t skip = length > WORDS_MAX ? (size_t)length - WORDS_MAX : 0;
 
 	(void)level;
-	vsnprintf(line, sizeof(line), format, args);
-	line[strcspn(line, "\n")] = '\0';
-	log_debug("%s", line);
+	if (length < 0)
+		return 0;
+	for (char *rest = text + skip, *line; (line = strsep(&rest, "\n"));) {
+		if (*line)
+			log_debug("%s", line);
+	}
+	free(text);
 	return 0;
 }
 

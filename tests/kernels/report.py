@@ -25,8 +25,7 @@ def cell(result, files):
 
 
 def refusal(result):
-    said = " ".join(result.check_said.split())
-    return said.removeprefix("netwatch-collector: ")
+    return result.start_said.removeprefix("netwatch-collector: ")
 
 
 def lines_of(results, found, refused):
@@ -43,7 +42,7 @@ def table(results, found, refused):
     text = ["  ".join(word.ljust(width) for word, width in zip(row, widths)) for row in rows]
     for result in results:
         if result.name in refused:
-            text.append(f"{result.release}: refused with {result.check_rc}: {refusal(result)}")
+            text.append(f"{result.release}: refused with {result.start_rc}: {refusal(result)}")
     return "\n".join(line.rstrip() for line in text)
 
 
@@ -70,7 +69,7 @@ def markdown(results, found, refused):
         text.append(f"* {name}: {', '.join(f'`tests/e2e/{file}`' for file in files)}\n")
     for result in results:
         if result.name in refused:
-            text.append(f"\nRefused: {result.release}, exit {result.check_rc}: {refusal(result)}\n")
+            text.append(f"\nRefused: {result.release}, exit {result.start_rc}: {refusal(result)}\n")
     text.append("\n## Hooks\n\nAs `netwatch check` tells them.\n")
     for name in found:
         for result in results:
@@ -86,5 +85,5 @@ def progress(result):
 def failure(result):
     print(f"\n== {result.release} ({result.name})")
     if result.problem:
-        print(result.problem)
+        print("HARNESS OR EXPECTATION, no failed test:", result.problem)
     print(result.output[-20000:])

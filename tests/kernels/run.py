@@ -66,8 +66,8 @@ class Result:
         self.release = release
         self.passed, self.failed, self.skipped = {}, {}, {}
         self.check = None
-        self.check_rc = None
-        self.check_said = ""
+        self.check_rc = self.start_rc = None
+        self.start_said = ""
         self.problem = None  # of the harness, or of the expectation
         self.output = ""
         self.seconds = 0
@@ -118,7 +118,7 @@ def run_native(files, build):
         text=True,
         check=False,
     )
-    result.check_rc, result.check_said = check.returncode, check.stderr
+    result.check_rc = check.returncode
     result.read_check(check.stdout)
     result.seconds = time.monotonic() - begin
     if done.returncode and not result.failed:
@@ -149,7 +149,8 @@ def run_guest(name, kernel, base, files, work):
     result.output = boot.output
     result.seconds = time.monotonic() - begin
     result.check_rc = int(boot.files.get("check.rc", "-1"))
-    result.check_said = boot.files.get("check.err", "")
+    result.start_rc = int(boot.files.get("start.rc", "-1"))
+    result.start_said = boot.files.get("start.err", "").strip()
     result.read_check(boot.files.get("check.json", ""))
     if boot.rc is None:
         result.problem = "the guest left no result, twice: " + boot.console[-1000:]
@@ -161,12 +162,13 @@ def run_guest(name, kernel, base, files, work):
 
 
 def judge_refusal(result):
-    """A kernel that is too old: exit 78, and one sentence."""
-    said = result.check_said.strip().splitlines()
-    if result.check_rc != 78:
-        result.problem = result.problem or f"exit code {result.check_rc}, not 78"
-    elif len(said) != 1:
-        result.problem = f"{len(said)} lines instead of one sentence: {result.check_said}"
+    """A kernel that is too old: exit 78, also of --check, and one sentence."""
+    if result.problem:
+        return
+    if (result.start_rc, result.check_rc) != (78, 78):
+        result.problem = f"exit codes {result.start_rc}, of --check {result.check_rc}; not 78"
+    elif len(result.start_said.splitlines()) != 1:
+        result.problem = f"not one sentence: {result.start_said}"
 
 
 def fetch(names):
