@@ -13,9 +13,10 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define PARKED_NOT_COUNTED 0x80000000
-#define PARKED_STAGE(p)	   ((p)&0xff)
-#define PARKED_COUNTER(p)  ((p) >> 8 & (NW_PARK_COUNTERS - 1))
+#define PARKED_AT_ONCE	  0x80000000 /* not counted as waiting */
+#define PARKED_NOT_FIRST  0x40000000 /* an event of this connection was told before */
+#define PARKED_STAGE(p)	  ((p)&0xff)
+#define PARKED_COUNTER(p) ((p) >> 8 & (NW_PARK_COUNTERS - 1))
 
 /*
  * An update of a map of maps returns when all programs that ran at its beginning have ended
@@ -148,19 +149,16 @@ static __noinline int emit_end(struct tcp_sock *tp, struct nw_socket *w, int old
 	return 0;
 }
 
-/* What is to be told now need not be counted as waiting. */
-static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now, bool told_now)
+/* flags: 0, or those of parked for what is told now. */
+static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now, __u32 flags)
 {
 	__u32 counter = now >> NW_PARK_SHIFT & (NW_PARK_COUNTERS - 1);
 
 	if (!READ(shared.want[NW_WANT_CONN]))
 		return;
-	if (told_now) {
-		WRITE(w->parked, PARKED_NOT_COUNTED | stage);
-		return;
-	}
-	__sync_fetch_and_add(&shared.parked[counter], 1);
-	WRITE(w->parked, counter << 8 | stage);
+	if (!flags)
+		__sync_fetch_and_add(&shared.parked[counter], 1);
+	WRITE(w->parked, flags | counter << 8 | stage);
 }
 
 /* Tells what is parked, once, whoever comes first. */
@@ -172,10 +170,11 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 	if (!parked)
 		return;
 	/* Before it is seen as told: a walk asks when. */
-	WRITE(w->told_ns, bpf_ktime_get_ns());
+	if (!(parked & PARKED_NOT_FIRST))
+		WRITE(w->told_ns, bpf_ktime_get_ns());
 	if (__sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
 		return;
-	if (!(parked & PARKED_NOT_COUNTED))
+	if (!(parked & PARKED_AT_ONCE))
 		__sync_fetch_and_add(&shared.parked[PARKED_COUNTER(parked)], -1);
 	time = w->established_ns;
 	stage_state = NW_CONN_ESTABLISHED << 8 | TCP_ESTABLISHED;
@@ -219,11 +218,11 @@ static __always_inline bool is_stored(const struct nw_socket *w)
 	return w->session != 0;
 }
 
-/* True: it is to be told at once. */
-static __always_inline bool established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
+/* Both return the flags of what they parked; not 0: it is to be told now. */
+static __always_inline __u32 established(struct tcp_sock *tp, struct nw_socket *w, int oldstate)
 {
 	__u64 now = bpf_ktime_get_ns();
-	bool told_now = true;
+	__u32 flags = PARKED_AT_ONCE | PARKED_NOT_FIRST;
 
 	if (oldstate == TCP_SYN_SENT) {
 		if (!w->role) { /* it began before we looked */
@@ -238,22 +237,22 @@ static __always_inline bool established(struct tcp_sock *tp, struct nw_socket *w
 		/* Its first RTT is the handshake's. */
 		w->handshake_us = tp->srtt_us >> 3;
 		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
-		told_now = w->owner == NW_OWNER_USED_SOCKET || !is_stored(w);
+		flags = w->owner == NW_OWNER_USED_SOCKET || !is_stored(w) ? PARKED_AT_ONCE : 0;
 	}
 	w->established_ns = now;
-	park(w, NW_CONN_ESTABLISHED, now, told_now);
-	return told_now;
+	park(w, NW_CONN_ESTABLISHED, now, flags);
+	return flags;
 }
 
-static __always_inline bool opened(struct tcp_sock *tp, struct nw_socket *w, int newstate)
+static __always_inline __u32 opened(struct tcp_sock *tp, struct nw_socket *w, int newstate)
 {
 	__u64 now = bpf_ktime_get_ns();
-	bool told_now = nw_lport(tp) || !is_stored(w);
+	__u32 flags = nw_lport(tp) || !is_stored(w) ? PARKED_AT_ONCE : 0;
 
 	begin(w, newstate == TCP_LISTEN ? NW_ROLE_SERVER : NW_ROLE_CLIENT, now);
 	owner_from_current(tp, w);
-	park(w, NW_CONN_OPEN, now, told_now);
-	return told_now;
+	park(w, NW_CONN_OPEN, now, flags);
+	return flags;
 }
 
 /* A process uses its socket: from here on the owner is known. */
@@ -301,7 +300,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 {
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
 	int oldstate = change >> 8, newstate = change & 0xff;
-	bool told_now;
+	__u32 flags;
 
 	if (newstate == TCP_CLOSE) {
 		if (!w && !possible(tp))
@@ -320,11 +319,11 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	w->state = newstate;
 	if (newstate == TCP_ESTABLISHED) {
 		unpark(tp, w); /* a client's OPEN: its port is chosen */
-		told_now = established(tp, w, oldstate);
+		flags = established(tp, w, oldstate);
 	} else {
-		told_now = opened(tp, w, newstate);
+		flags = opened(tp, w, newstate);
 	}
-	if (told_now)
+	if (flags)
 		unpark(tp, w);
 	return 0;
 }
