@@ -16,6 +16,9 @@
 #define NW_PARK_SHIFT	 28 /* parked events are counted per 2^28 ns (268 ms) */
 #define NW_PARK_COUNTERS 8
 
+/* Pairs of programs that call one body: see struct nw_run. */
+enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
+
 /* What a slot may want: an event's receivers are `socket mask & want word`. */
 enum nw_want { NW_WANT_CONN, NW_WANT_CONN_CLOSE, NW_WANTS };
 

@@ -75,8 +75,6 @@ struct {
 	__type(value, struct nw_words);
 } values SEC(".maps");
 
-enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
-
 /* Of a pair of programs, on a CPU. */
 struct nw_run {
 	__u64 busy; /* address of the socket that the first program is at, or 0 */

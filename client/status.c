@@ -55,7 +55,7 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, status->scope);
 	uint64_t minutes = status->uptime_s / 60;
-	char uptime[64];
+	char uptime[64], unseen[64];
 
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 "d %02u:%02u:%02u", minutes / 1440,
 		 (unsigned)(minutes / 60 % 24), (unsigned)(minutes % 60),
@@ -64,6 +64,11 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
+	if (!status->unseen)
+		return;
+	snprintf(unseen, sizeof(unseen), "%" PRIu64 " events, skipped by the kernel",
+		 status->unseen);
+	put_line(output, "unseen", unseen);
 }
 
 /* One below the other: their names are long. */

@@ -17,7 +17,6 @@
 #include "probe.h"
 #include "socket.skel.h"
 
-#define BODY	     "_body"
 #define WORDS_MAX    4000 /* bytes of a message of libbpf; the verifier may write megabytes */
 #define PROGRAMS_MAX 64	  /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
@@ -44,6 +43,9 @@ struct probe {
 	struct nw_ends *ports;
 	uint64_t wants; /* attached for these bits of enum nw_want */
 };
+
+/* Programs that are called, not attached. */
+static const char *const bodies[NW_PAIRS] = {[NW_PAIR_STATE] = "nw_state_body"};
 
 /* libbpf's own words are for those who debug; a verifier's last lines tell what it refuses. */
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -141,6 +143,19 @@ static int load_object(struct probe *probe, struct bpf_object *object, size_t ri
 	return err ? err : bpf_object__load(object);
 }
 
+/* Of programs that are left out there is no body, and nobody calls it. */
+static int connect_bodies(const struct probe *probe)
+{
+	for (__u32 i = 0; i < NW_PAIRS; i++) {
+		const struct bpf_program *body = probe_program(probe, bodies[i]);
+		int fd = body ? bpf_program__fd(body) : -1;
+
+		if (body && bpf_map_update_elem(probe_map(probe, "bodies"), &i, &fd, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
 /* Programs of one object, or of all (NULL), that no other reason has left out. */
 static void leave_out(struct probe *probe, const struct object *object, const char *refusal)
 {
@@ -166,6 +181,8 @@ static int load_objects(struct probe *probe, size_t ring_size)
 {
 	int err = load_object(probe, probe->objects[0].bpf, ring_size);
 
+	if (!err)
+		err = connect_bodies(probe);
 	if (err)
 		return err;
 	for (size_t i = 1; i < probe->n_objects; i++) {
@@ -288,13 +305,13 @@ int probe_map(const struct probe *probe, const char *name)
 	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
 }
 
-/* Called by the programs of a pair: see struct nw_run. */
 static bool is_body(const struct bpf_program *bpf)
 {
-	const char *name = bpf_program__name(bpf);
-	size_t length = strlen(name), suffix = strlen(BODY);
-
-	return length > suffix && !strcmp(name + length - suffix, BODY);
+	for (size_t i = 0; i < NW_PAIRS; i++) {
+		if (!strcmp(bpf_program__name(bpf), bodies[i]))
+			return true;
+	}
+	return false;
 }
 
 static bool attachable(const struct program *p)
@@ -380,6 +397,25 @@ const char *probe_refusal(const struct probe *probe, const struct category *cate
 			return NULL;
 	}
 	return refusal;
+}
+
+/* Calls of the first program of a pair that the kernel skipped. */
+static uint64_t skipped_calls(const struct probe *probe)
+{
+	struct bpf_program *bpf = probe_program(probe, "nw_state");
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	if (!bpf || bpf_obj_get_info_by_fd(bpf_program__fd(bpf), &info, &size))
+		return 0;
+	return info.recursion_misses;
+}
+
+uint64_t probe_unseen(const struct probe *probe)
+{
+	uint64_t skipped = skipped_calls(probe), answered = probe->shared->twins;
+
+	return skipped > answered ? skipped - answered : 0;
 }
 
 struct bpf_program *probe_program(const struct probe *probe, const char *name)

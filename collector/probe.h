@@ -63,6 +63,13 @@ const char *probe_refusal(const struct probe *probe, const struct category *cate
 /* A program of the object of sockets; NULL: there is none of that name, or it is left out. */
 struct bpf_program *probe_program(const struct probe *probe, const char *name);
 
+/*
+ * Changes of sockets that no program saw, since the start: the kernel skips a program that runs
+ * already on a CPU, and its twin too (see struct nw_run). Whose they were nobody knows. On
+ * Linux 7 a task that moves between the two may make it one too few.
+ */
+uint64_t probe_unseen(const struct probe *probe);
+
 /* Waits, some 10 ms, until every program that runs now has ended. Of any thread. 0 or -errno. */
 int probe_grace(struct probe *probe);
 

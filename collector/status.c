@@ -99,7 +99,8 @@ static void fill(struct report *r, const struct peer *peer)
 	uname(&r->kernel);
 	m->version = text(VERSION);
 	m->kernel = r->kernel.release;
-	m->has_uptime_s = m->has_scope = 1;
+	m->has_uptime_s = m->has_scope = m->has_unseen = 1;
+	m->unseen = probe_unseen(peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
 	m->category = r->category_list;
