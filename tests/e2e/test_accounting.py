@@ -14,7 +14,7 @@ from harness import ALICE, sum_lost, wait_until
 
 RING_FLOOD = 1500  # connects of three events: more than a ring of 64K holds
 QUEUE_FLOOD = 8000  # more than a client's queue and its socket hold
-IDLE_SECONDS = 5
+IDLE_SECONDS = 3
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from test_conn import stages
 
 # Everyday: as many cycles as fit in some seconds; else so many per user.
 CYCLES = int(os.environ.get("NETWATCH_CYCLES", "0"))
-CYCLES_SECONDS = 15
+CYCLES_SECONDS = 8
 NOBODY = 65534
 
 
