@@ -4,7 +4,7 @@
  *
  *   main.c       the stages: set up, drop, serve        options.c    the command line
  *   probe.c      BPF objects, links, maps                privilege.c  the drop
- *   walk.c       over all sockets
+ *   refusal.c    why it could not be loaded              walk.c       over all sockets
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
