@@ -156,7 +156,9 @@ int cgroup_id(const char *path, uint64_t *id)
 	char below[2 * PATH_MAX];
 	int err = *path == '/' ? directory_id(path, id) : -ENOENT;
 
-	if (!err || !root || strlen(path) >= PATH_MAX)
+	if (err && !root)
+		return -ENODEV;
+	if (!err || strlen(path) >= PATH_MAX)
 		return err;
 	snprintf(below, sizeof(below), "%s/%s", root, path);
 	return directory_id(below, id) ? err : 0;

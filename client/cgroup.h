@@ -15,7 +15,8 @@ const char *cgroup_path(uint64_t id, size_t *length);
 
 /*
  * Id of the cgroup at path: a directory of the hierarchy, or one below its root as
- * cgroup_path tells it. 0, -ENOENT, -ENOTDIR (exists, but is no cgroup), -errno.
+ * cgroup_path tells it. 0, -ENOENT, -ENOTDIR (exists, but is no cgroup), -ENODEV (no
+ * hierarchy is mounted here), -errno.
  */
 int cgroup_id(const char *path, uint64_t *id);
 

@@ -196,6 +196,8 @@ static const char *add_cgroup(struct filter *filter, size_t target, bool negate,
 	uint64_t id;
 	int err = cgroup_id(text, &id);
 
+	if (err == -ENODEV)
+		return "no cgroup2 file system is mounted";
 	if (err)
 		return err == -ENOTDIR ? "not a directory of the cgroup2 file system"
 				       : strerror(-err);

@@ -4,7 +4,7 @@
  *
  *   main.c       the stages: set up, drop, serve        options.c    the command line
  *   probe.c      BPF objects, links, maps                privilege.c  the drop
- *   walk.c       over all sockets
+ *   refusal.c    why it could not be loaded              walk.c       over all sockets
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
@@ -130,8 +130,14 @@ static int open_socket(struct collector *c)
 		log_error("%s: another collector is running", path);
 		return EXIT_RUNNING;
 	}
-	log_error("%s: %s", path, err == -EEXIST ? "is there and is no socket" : strerror(-err));
-	return 1;
+	if (err == SOCK_NOT_MEMBER)
+		log_error("%s: with mode %04o it has to belong to group \"%s\", of which user %u "
+			  "is no member",
+			  path, c->options.socket_mode, c->options.group, geteuid());
+	else
+		log_error("%s: %s", path,
+			  err == -EEXIST ? "is there and is no socket" : strerror(-err));
+	return err == SOCK_NOT_MEMBER || err == -EACCES ? EXIT_NOT_PERMITTED : 1;
 }
 
 static void set_policy(struct collector *c)

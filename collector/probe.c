@@ -15,6 +15,7 @@
 #include "hooks.h"
 #include "log.h"
 #include "probe.h"
+#include "refusal.h"
 #include "socket.skel.h"
 
 #define WORDS_MAX    4000 /* bytes of a message of libbpf; the verifier may write megabytes */
@@ -215,23 +216,20 @@ static int try_storage(const struct probe *probe)
 static void fail(struct probe *probe, enum probe_stage stage, int err)
 {
 	static const char *const what[] = {
-		[PROBE_BTF] = "this kernel has no BTF",
 		[PROBE_PROGRAMS] = "this kernel refuses netwatch's BPF programs",
 		[PROBE_STORAGE] = "this kernel cannot create socket storage",
 	};
-	const char *detail = stage == PROBE_BTF ? "/sys/kernel/btf/vmlinux" : strerror(-err);
-	const char *short_reason = what[stage];
 	struct probe_outcome *o = &probe->outcome;
+	struct refusal refusal;
 
+	if (stage == PROBE_BTF)
+		refusal_of_btf(&refusal, err);
+	else
+		refusal_of_loading(&refusal, what[stage], err);
 	o->stage = stage;
-	o->exit_code = err == -ENOMEM ? 1 : 78;
-	if (stage != PROBE_BTF && (err == -EPERM || err == -EACCES)) {
-		o->exit_code = 77;
-		short_reason = "loading BPF programs is not permitted";
-		detail = "it takes root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN";
-	}
-	snprintf(o->reason, sizeof(o->reason), "%s: %s", short_reason, detail);
-	leave_out(probe, NULL, short_reason);
+	o->exit_code = refusal.exit_code;
+	snprintf(o->reason, sizeof(o->reason), "%s: %s", refusal.reason, refusal.detail);
+	leave_out(probe, NULL, refusal.reason);
 }
 
 static void load(struct probe *probe, size_t ring_size)

@@ -28,7 +28,7 @@ enum probe_stage {
 struct probe_outcome {
 	enum probe_stage stage; /* that failed; PROBE_READY: none */
 	int exit_code;		/* 77 (not permitted), 78 (this kernel cannot) or 1; 0: ready */
-	char reason[160];
+	char reason[192];
 };
 
 /*

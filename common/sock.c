@@ -84,6 +84,15 @@ static int remove_stale(const char *path)
 	return unlink(path) ? -errno : 0;
 }
 
+static int give_to_group(const char *path, gid_t group, mode_t mode)
+{
+	if (group == (gid_t)-1 || !lchown(path, (uid_t)-1, group))
+		return 0;
+	if (errno != EPERM)
+		return -errno;
+	return (mode >> 3 & 7) == (mode & 7) ? 0 : SOCK_NOT_MEMBER;
+}
+
 int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, gid_t group)
 {
 	struct sockaddr_un sun;
@@ -110,9 +119,10 @@ int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, g
 	umask(umask_was);
 	if (err)
 		goto out;
-	if ((group != (gid_t)-1 && lchown(path, (uid_t)-1, group)) || lstat(path, &st) ||
-	    listen(fd, BACKLOG)) {
+	err = give_to_group(path, group, mode);
+	if (!err && (lstat(path, &st) || listen(fd, BACKLOG)))
 		err = -errno;
+	if (err) {
 		unlink(path);
 		goto out;
 	}

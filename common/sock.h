@@ -18,10 +18,16 @@ struct sock_listener {
 	ino_t inode;
 };
 
+enum {
+	SOCK_NOT_MEMBER = 1,
+};
+
 /*
  * Binds path with mode (permissions from the first moment on) and, unless group is
- * (gid_t)-1, with that group. A socket that nobody serves is replaced. 0, or -EADDRINUSE:
- * somebody serves it, -EEXIST: path is there and no socket, -ENAMETOOLONG, -errno.
+ * (gid_t)-1, with that group. Only root and members may give a file to a group: who may not
+ * gets a socket of his own group, if mode lets the group do what others may, so that it makes
+ * no difference; else SOCK_NOT_MEMBER. A socket that nobody serves is replaced. 0, or
+ * -EADDRINUSE: somebody serves it, -EEXIST: path is there and no socket, -ENAMETOOLONG, -errno.
  */
 int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, gid_t group);
 

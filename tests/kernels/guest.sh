@@ -18,6 +18,7 @@ mount -t tmpfs tmpfs /run
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t bpf bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
+mount -t securityfs securityfs /sys/kernel/security
 ln -sf /proc/self/fd /dev/fd
 chmod 1777 /tmp
 
@@ -44,6 +45,7 @@ cd /src || exit
 	if [ -z "$files" ]; then # it is to refuse this kernel
 		timeout 30 build/netwatch-collector --socket /tmp/sock 2>/tmp/start.err
 		echo $? >/tmp/start.rc
+		[ ! -e /tmp/sock ] || echo "/tmp/sock is left" >>/tmp/start.err
 		exit 0
 	fi
 	cd tests/e2e || exit

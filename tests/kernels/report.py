@@ -10,13 +10,22 @@ others are Debian's, booted under qemu.
 """
 
 
-def cell(result, files):
+def count(by_file, wanted):
+    """How many of these tests are of a row, which names files, or one test: file::test."""
+    return sum(
+        file in wanted or f"{file}::{name.partition('[')[0]}" in wanted
+        for file, names in by_file.items()
+        for name in names
+    )
+
+
+def cell(result, wanted):
     """What was verified of one row on one kernel, in a word."""
     if result.problem:
         return "NO RESULT"
-    failed = sum(len(result.failed.get(file, [])) for file in files)
-    passed = sum(len(result.passed.get(file, [])) for file in files)
-    skipped = sum(len(result.skipped.get(file, [])) for file in files)
+    failed = count(result.failed, wanted)
+    passed = count(result.passed, wanted)
+    skipped = count(result.skipped, wanted)
     if failed:
         return f"FAILED {failed}"
     if not passed:

@@ -27,14 +27,23 @@ import report
 
 ROOT = Path(__file__).resolve().parents[2]
 E2E = ROOT / "tests/e2e"
-ALWAYS = {"users": "test_privileges*.py", "containers": "test_containers*.py"}
+SCOPES = """other_user_sees_none list_shows_only_own nobody_sees_nothing
+worker_that_became_another_user""".split()
+ALWAYS = {
+    "users": " ".join(
+        ["test_privileges*.py", *(f"test_visibility.py::test_{name}" for name in SCOPES)]
+    ),
+    "containers": "test_containers*.py",
+}
 SECONDS = 240  # for the tests of one kernel; a bound, not what they take
 RELEASES = {
     "6.1": r"6\.1\.\d+-\d+-cloud-amd64",
     "6.12": r"6\.12\.[\w.+]+-cloud-amd64",
     "newest": r"(?!6\.)\d+\.[\w.+]+-cloud-amd64",
 }
-REFUSED = {"5.10": r"5\.10\.\d+-\d+-cloud-amd64"}  # too old: must say so
+REFUSED = {"5.10": r"5\.10\.\d+-\d+-cloud-amd64", "locked": RELEASES["6.12"]}
+BOOTED_WITH = {"locked": "lockdown=confidentiality"}
+SENTENCE = {"5.10": "Linux 6.1 or newer is needed", "locked": "this kernel is locked down"}
 NATIVE = "native"
 
 
@@ -45,12 +54,18 @@ def categories():
     return [name for name in re.findall(r"\w+ (\w+) = \d+;", oneof) if name != "lost"]
 
 
+def tests_of(glob):
+    """Arguments of pytest: files, or one test of them (glob::test)."""
+    files, colons, test = glob.partition("::")
+    return sorted(path.name + colons + test for path in E2E.glob(files))
+
+
 def rows(wanted):
-    """What is tested: a row of the table, and its files."""
+    """What is tested: a row of the table, and its tests."""
     patterns = {name: f"test_{name}.py test_{name}_*.py" for name in categories()} | ALWAYS
     found = {}
     for name, globs in patterns.items():
-        files = sorted(path.name for glob in globs.split() for path in E2E.glob(glob))
+        files = [name for glob in globs.split() for name in tests_of(glob)]
         if wanted in (None, name):
             found[name] = files
     if not found:
@@ -138,13 +153,14 @@ def boot_twice(kernel, initrd, directory, append):
 
 
 def run_guest(name, kernel, base, files, work):
-    result = Result(name, kernel.release)
+    append = BOOTED_WITH.get(name, "")
+    result = Result(name, f"{kernel.release} {append}".strip())
     begin = time.monotonic()
     initrd, stage = work / f"{name}.cpio", work / f"{name}.modules"
     shutil.copy(base, initrd)
     stage.mkdir()
     image.modules(initrd, stage, kernel)
-    boot = boot_twice(kernel, initrd, work / name, "files=" + ",".join(files))
+    boot = boot_twice(kernel, initrd, work / name, f"{append} files={','.join(files)}")
     initrd.unlink()
     result.output = boot.output
     result.seconds = time.monotonic() - begin
@@ -156,19 +172,23 @@ def run_guest(name, kernel, base, files, work):
         result.problem = "the guest left no result, twice: " + boot.console[-1000:]
     elif "junit.xml" in boot.files:
         result.read_junit(boot.files["junit.xml"])
+        if boot.rc and not result.failed:
+            result.problem = f"pytest ended with {boot.rc}"
     elif files:
         result.problem = f"no results of tests, exit code {boot.rc}"
     return result
 
 
 def judge_refusal(result):
-    """A kernel that is too old: exit 78, also of --check, and one sentence."""
+    """A kernel that cannot do it: exit 78, also of --check, and one sentence that says why."""
     if result.problem:
         return
     if (result.start_rc, result.check_rc) != (78, 78):
         result.problem = f"exit codes {result.start_rc}, of --check {result.check_rc}; not 78"
     elif len(result.start_said.splitlines()) != 1:
         result.problem = f"not one sentence: {result.start_said}"
+    elif SENTENCE[result.name] not in result.start_said:
+        result.problem = f"not `{SENTENCE[result.name]}`: {result.start_said}"
 
 
 def fetch(names):

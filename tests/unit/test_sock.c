@@ -128,6 +128,30 @@ static void test_group(void **state)
 	sock_close(&listener);
 }
 
+/* Who may not give the socket away: that matters only if the group may do more than others. */
+static void test_group_of_others(void **state)
+{
+	static const mode_t indifferent[] = {0666, 0600, 0622};
+	struct sock_listener listener;
+	struct stat st;
+
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_int_equal(chown(dir, 4712, 4712), 0);
+	assert_int_equal(seteuid(4712), 0);
+	assert_int_equal(sock_listen(&listener, path, 0660, 4711), SOCK_NOT_MEMBER);
+	assert_false(is_there(path));
+	for (size_t i = 0; i < sizeof(indifferent) / sizeof(indifferent[0]); i++) {
+		assert_int_equal(sock_listen(&listener, path, indifferent[i], 4711), 0);
+		assert_int_equal(lstat(path, &st), 0);
+		assert_int_equal(st.st_uid, 4712);
+		assert_int_not_equal(st.st_gid, 4711);
+		sock_close(&listener);
+	}
+	assert_int_equal(seteuid(0), 0);
+}
+
 static void test_stale_socket_is_replaced(void **state)
 {
 	struct sock_listener listener;
@@ -299,6 +323,7 @@ int main(void)
 		TEST(test_listen_and_close),
 		TEST(test_mode),
 		TEST(test_group),
+		TEST(test_group_of_others),
 		TEST(test_stale_socket_is_replaced),
 		TEST(test_second_is_refused),
 		TEST(test_socket_of_others_is_kept),
