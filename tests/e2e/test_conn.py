@@ -2,7 +2,6 @@
 """The category conn: each connection exactly once per stage, with the right owner, addresses
 and totals, held against the traffic script's word and `ss`."""
 
-import os
 import re
 import subprocess
 import time
@@ -159,31 +158,6 @@ def test_families(subscribe, actor, listen, address, mapped):
         for event in found[cookie]:
             check_connection(event, one, server, "SERVER")
     assert none.stopped_events() == []
-
-
-def test_other_namespace(subscribe, actor, namespace):
-    """Traffic in a namespace is seen, with its inode, and can be chosen by it."""
-    inode = os.stat(f"/run/netns/{namespace}").st_ino
-    assert inode != os.stat("/proc/self/ns/net").st_ino
-    client, server = actor(namespace=namespace), actor(namespace=namespace)
-    port = server.server()
-    watches = [
-        subscribe("-a", "--dport", port, "--netns", which, uid=0)
-        for which in (inode, namespace, f"/run/netns/{namespace}")
-    ]
-    mine = subscribe("-a", "--dport", port, uid=ALICE)
-    not_there = subscribe("-a", "--dport", port, "--not", "--netns", inode, uid=ALICE)
-    held = client.connect(address="127.0.0.1", port=port)
-    assert held["netns"] == inode
-    assert held["id"] in ss_cookies("dport", "=", f":{port}", namespace=namespace)
-    client.close(fd=held["fd"])
-    for watch in [*watches, mine]:
-        watch.wait_events(3)
-        events = watch.stopped_events()
-        assert stages(events) == CLIENT_STAGES
-        for event in events:
-            check_connection(event, held, client, "CLIENT")
-    assert not_there.stopped_events() == []
 
 
 def test_ids_are_those_of_ss(subscribe, actor):
