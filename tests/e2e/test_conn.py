@@ -10,9 +10,10 @@ from datetime import datetime
 
 import pytest
 
-from harness import ALICE
+from harness import ALICE, scaled
 
-CONNECTS = 1000
+CONNECTS = scaled(1000)
+HELD = scaled(50)
 CLIENT_STAGES = ["OPEN", "ESTABLISHED", "CLOSE"]
 TUPLE = ["laddr", "lport", "raddr", "rport"]
 
@@ -97,7 +98,7 @@ def test_each_connect_once_per_stage(subscribe, actor):
 
 @pytest.mark.parametrize(
     "mode, workers, count",
-    [("thread", 1, 200), ("thread", 4, 400), ("fork", 4, 400)],
+    [("thread", 1, scaled(200)), ("thread", 4, scaled(400)), ("fork", 4, scaled(400))],
     ids=["simple", "threads", "prefork"],
 )
 def test_server_side(subscribe, actor, mode, workers, count):
@@ -166,13 +167,13 @@ def test_ids_are_those_of_ss(subscribe, actor):
     listener = server.listen()
     port = listener["port"]
     watch = subscribe("--port", port, "--no-existing", uid=ALICE)
-    for _ in range(50):
+    for _ in range(HELD):
         client.connect(address="127.0.0.1", port=port)
         server.accept(fd=listener["fd"])
-    watch.wait_events(150)
+    watch.wait_events(3 * HELD)
     cookies = ss_cookies("state", "established", f"( sport = :{port} or dport = :{port} )")
     events = watch.stopped_events()
-    assert len(cookies) == 100
+    assert len(cookies) == 2 * HELD
     assert set(by_id(events)) == set(cookies)
 
 
@@ -180,10 +181,10 @@ def test_failed(subscribe, actor):
     client = actor()
     port = actor().refused_port()
     watch = subscribe("--dport", port, uid=ALICE)
-    client.failures(count=50, address="127.0.0.1", port=port)
-    watch.wait_events(100)
+    client.failures(count=HELD, address="127.0.0.1", port=port)
+    watch.wait_events(2 * HELD)
     events = watch.stopped_events()
-    assert len(events) == 100
+    assert len(events) == 2 * HELD
     for mine in by_id(events).values():
         assert stages(mine) == ["OPEN", "FAILED"]
         assert mine[1]["conn"]["error"] == "ECONNREFUSED"
