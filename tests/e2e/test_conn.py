@@ -149,7 +149,8 @@ def test_families(subscribe, actor, listen, address, mapped):
     told_server = {one["id"]: one for one in server.served(count=20)}
     watch.wait_events(20 * 5)
     found = by_id(watch.stopped_events())
-    assert set(found) == set(told) | set(told_server)
+    ours = set(told) | set(told_server)
+    assert set(found) == ours, {cookie: found.get(cookie) for cookie in set(found) ^ ours}
     for cookie, one in told.items():
         assert stages(found[cookie]) == CLIENT_STAGES
         for event in found[cookie]:
