@@ -233,17 +233,7 @@ static __always_inline int state(struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
-/* What both programs of the pair do: called by them, so that it is verified once. */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(nw_state_body, struct sock *sk, int oldstate, int newstate)
-{
-	struct nw_run *run = nw_run(NW_PAIR_STATE);
-
-	state(sk, oldstate, newstate);
-	if (run && READ(run->busy) == (__u64)sk)
-		WRITE(run->busy, 0);
-	return 0;
-}
+int nw_state_body(unsigned long long *ctx);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -251,6 +241,27 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } bodies SEC(".maps"); /* by enum nw_pair; filled when all is loaded */
+
+/*
+ * What both programs of the pair do: called by them, so that it is verified once. The twin's
+ * call runs it inside of a run by the first program. Since Linux 6.13 a program has one stack
+ * per CPU (PRIV_STACK_ADAPTIVE in the verifier), which the inner run would overwrite, unless
+ * there is a tail call in the program. So here is one, to nowhere.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_state_body, struct sock *sk, int oldstate, int newstate)
+{
+	struct nw_run *run = nw_run(NW_PAIR_STATE);
+
+	if (!run) {
+		bpf_tail_call(ctx, &bodies, NW_PAIRS);
+		return 0;
+	}
+	state(sk, oldstate, newstate);
+	if (READ(run->busy) == (__u64)sk)
+		WRITE(run->busy, 0);
+	return 0;
+}
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)

@@ -175,6 +175,45 @@ def receive_end(fd):
         return -error.errno
 
 
+def shutdown(fd):
+    """No more from this side."""
+    sockets[fd].shutdown(socket.SHUT_WR)
+
+
+def make(family="AF_INET"):
+    """A socket that is nothing yet."""
+    made = socket.socket(getattr(socket, family))
+    sockets[made.fileno()] = made
+    return made.fileno()
+
+
+def use(fd, address, port):
+    """Connects what was made before."""
+    sockets[fd].connect((address, port))
+    return describe(sockets[fd])
+
+
+def open_mailbox(path):
+    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    box.bind(path)
+    sockets[box.fileno()] = box
+    return box.fileno()
+
+
+def pass_to(fd, path):
+    """Hands a socket to the process with that mailbox, and keeps none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as post:
+        post.connect(path)
+        socket.send_fds(post, [b"x"], [fd])
+    close(fd)
+
+
+def take(box):
+    """What was passed to the mailbox."""
+    _, (fd,), _, _ = socket.recv_fds(sockets[box], 1, 1)
+    return kept(socket.socket(fileno=fd))
+
+
 def close(fd):
     sockets.pop(fd).close()
 
@@ -282,8 +321,8 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, close, reset, connects, failures, serve,
-    served, drop_served, whoami,
+    hold, open_as, give, send, receive, receive_end, shutdown, make, use, open_mailbox, pass_to,
+    take, close, reset, connects, failures, serve, served, drop_served, whoami,
 ]
 
 

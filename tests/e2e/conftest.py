@@ -145,15 +145,25 @@ def actor(place):
 
 
 @pytest.fixture
-def namespace(place):
-    """A network namespace with its loopback up."""
-    name = f"nw-test-{os.getpid()}-{next(place.numbers)}"
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "delete", name], check=True)
+def new_namespace(place):
+    """Makes network namespaces with their loopback up; a test may delete them itself."""
+    made = []
+
+    def make():
+        made.append(f"nw-test-{os.getpid()}-{next(place.numbers)}")
+        subprocess.run(["ip", "netns", "add", made[-1]], check=True)
+        subprocess.run(["ip", "-n", made[-1], "link", "set", "lo", "up"], check=True)
+        return made[-1]
+
+    yield make
+    for name in made:
+        if os.path.exists(f"/run/netns/{name}"):
+            subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+@pytest.fixture
+def namespace(new_namespace):
+    return new_namespace()
 
 
 @pytest.fixture

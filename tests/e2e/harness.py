@@ -16,7 +16,13 @@ DEADLINE_S = 60
 ALICE, BOB = 61001, 61002  # users that no password file knows
 SERVICE_USER = "netwatch"
 PYTHON = "/usr/bin/python3"
+# How many of what is done many times; less where all is slow (tests/kernels/guest.sh).
+SCALE = float(os.environ.get("NETWATCH_SCALE", "1"))
 SANITIZED = "san" in os.environ.get("B", "")  # sanitizers take memory, and keep it
+
+
+def scaled(count):
+    return max(1, round(count * SCALE))
 
 
 def wait_until(condition, what, seconds=DEADLINE_S):

@@ -2,7 +2,6 @@
 """The category conn: each connection exactly once per stage, with the right owner, addresses
 and totals, held against the traffic script's word and `ss`."""
 
-import os
 import re
 import subprocess
 import time
@@ -11,9 +10,10 @@ from datetime import datetime
 
 import pytest
 
-from harness import ALICE
+from harness import ALICE, scaled
 
-CONNECTS = 1000
+CONNECTS = scaled(1000)
+HELD = scaled(50)
 CLIENT_STAGES = ["OPEN", "ESTABLISHED", "CLOSE"]
 TUPLE = ["laddr", "lport", "raddr", "rport"]
 
@@ -98,7 +98,7 @@ def test_each_connect_once_per_stage(subscribe, actor):
 
 @pytest.mark.parametrize(
     "mode, workers, count",
-    [("thread", 1, 200), ("thread", 4, 400), ("fork", 4, 400)],
+    [("thread", 1, scaled(200)), ("thread", 4, scaled(400)), ("fork", 4, scaled(400))],
     ids=["simple", "threads", "prefork"],
 )
 def test_server_side(subscribe, actor, mode, workers, count):
@@ -149,7 +149,8 @@ def test_families(subscribe, actor, listen, address, mapped):
     told_server = {one["id"]: one for one in server.served(count=20)}
     watch.wait_events(20 * 5)
     found = by_id(watch.stopped_events())
-    assert set(found) == set(told) | set(told_server)
+    ours = set(told) | set(told_server)
+    assert set(found) == ours, {cookie: found.get(cookie) for cookie in set(found) ^ ours}
     for cookie, one in told.items():
         assert stages(found[cookie]) == CLIENT_STAGES
         for event in found[cookie]:
@@ -161,44 +162,19 @@ def test_families(subscribe, actor, listen, address, mapped):
     assert none.stopped_events() == []
 
 
-def test_other_namespace(subscribe, actor, namespace):
-    """Traffic in a namespace is seen, with its inode, and can be chosen by it."""
-    inode = os.stat(f"/run/netns/{namespace}").st_ino
-    assert inode != os.stat("/proc/self/ns/net").st_ino
-    client, server = actor(namespace=namespace), actor(namespace=namespace)
-    port = server.server()
-    watches = [
-        subscribe("-a", "--dport", port, "--netns", which, uid=0)
-        for which in (inode, namespace, f"/run/netns/{namespace}")
-    ]
-    mine = subscribe("-a", "--dport", port, uid=ALICE)
-    not_there = subscribe("-a", "--dport", port, "--not", "--netns", inode, uid=ALICE)
-    held = client.connect(address="127.0.0.1", port=port)
-    assert held["netns"] == inode
-    assert held["id"] in ss_cookies("dport", "=", f":{port}", namespace=namespace)
-    client.close(fd=held["fd"])
-    for watch in [*watches, mine]:
-        watch.wait_events(3)
-        events = watch.stopped_events()
-        assert stages(events) == CLIENT_STAGES
-        for event in events:
-            check_connection(event, held, client, "CLIENT")
-    assert not_there.stopped_events() == []
-
-
 def test_ids_are_those_of_ss(subscribe, actor):
     """Connections held open: sk: of ss, with the same addresses, on both sides."""
     client, server = actor(), actor()
     listener = server.listen()
     port = listener["port"]
     watch = subscribe("--port", port, "--no-existing", uid=ALICE)
-    for _ in range(50):
+    for _ in range(HELD):
         client.connect(address="127.0.0.1", port=port)
         server.accept(fd=listener["fd"])
-    watch.wait_events(150)
+    watch.wait_events(3 * HELD)
     cookies = ss_cookies("state", "established", f"( sport = :{port} or dport = :{port} )")
     events = watch.stopped_events()
-    assert len(cookies) == 100
+    assert len(cookies) == 2 * HELD
     assert set(by_id(events)) == set(cookies)
 
 
@@ -206,10 +182,10 @@ def test_failed(subscribe, actor):
     client = actor()
     port = actor().refused_port()
     watch = subscribe("--dport", port, uid=ALICE)
-    client.failures(count=50, address="127.0.0.1", port=port)
-    watch.wait_events(100)
+    client.failures(count=HELD, address="127.0.0.1", port=port)
+    watch.wait_events(2 * HELD)
     events = watch.stopped_events()
-    assert len(events) == 100
+    assert len(events) == 2 * HELD
     for mine in by_id(events).values():
         assert stages(mine) == ["OPEN", "FAILED"]
         assert mine[1]["conn"]["error"] == "ECONNREFUSED"
