@@ -233,8 +233,6 @@ static __always_inline int state(struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
-int nw_state_body(unsigned long long *ctx);
-
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, NW_PAIRS);
