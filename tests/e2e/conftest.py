@@ -95,9 +95,19 @@ def start_collector(place):
         raise failures[0]
 
 
+@pytest.fixture(scope="session")
+def shared_collector(request):
+    """One for all tests, where starting one takes seconds."""
+    collector = harness.Collector(request.config.netwatch_place)
+    yield collector
+    collector.stop()
+
+
 @pytest.fixture
-def collector(start_collector):
-    return start_collector()
+def collector(request):
+    in_guest = "NETWATCH_GUEST" in os.environ
+    made = request.getfixturevalue("shared_collector" if in_guest else "start_collector")
+    return made if in_guest else made()
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_a_listener_that_is_not_bound(subscribe, actor, namespace):
 
 
 @pytest.fixture
-def no_storage(namespace):
+def no_storage(collector, namespace):  # the collector tries it when it starts
     """The kernel gives no socket there memory beside it. Older kernels have one limit for all
     namespaces, which only a machine of our own lets us set."""
     limit, before = Path("/proc/sys/net/core/optmem_max"), None

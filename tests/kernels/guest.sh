@@ -8,7 +8,7 @@
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 # Of what a test does many times, so much: emulated, all takes some twenty times as long.
 export NETWATCH_SCALE=0.1
-export NETWATCH_GUEST=1 # nobody else is here
+export NETWATCH_GUEST=1 # nobody else is here, and one collector is for all
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys

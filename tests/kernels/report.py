@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The table category x kernel, for the terminal and for doc/kernels.md."""
 
+import re
+
 HEADER = """# Kernels
 
-Written by `sudo make test-kernels`, which runs the same end-to-end tests on each of these
-kernels: what is here was seen to pass. `native` is the kernel of the machine that ran them, the
-others are Debian's, booted under qemu.
-
+Linux 6.1 and newer, with BTF. `sudo make test-kernels` runs the same end-to-end tests on each of
+these kernels and, when all of them pass, writes this page. How is told in
+[implement.md](implement.md#other-kernels).
 """
+MISSING = re.compile("this version of the collector does not have it")
 
 
 def count(by_file, wanted):
@@ -28,9 +30,17 @@ def cell(result, wanted):
     skipped = count(result.skipped, wanted)
     if failed:
         return f"FAILED {failed}"
-    if not passed:
+    if not passed and not skipped:
         return "no test"
-    return f"{passed} passed" + (f", {skipped} skipped" if skipped else "")
+    return f"{passed} passed" + (f", {skipped} SKIPPED" if skipped else "")
+
+
+def skips(results, found):
+    """A sentence for each test that was skipped."""
+    for result in results:
+        for file in sorted({file for files in found.values() for file in files}):
+            for name, why in sorted(result.skipped.get(file, [])):
+                yield f"SKIPPED on {result.title}: {file}, {name}: {why}"
 
 
 def refusal(result):
@@ -40,7 +50,7 @@ def refusal(result):
 def lines_of(results, found, refused):
     """Header and rows, each a list of cells."""
     shown = [result for result in results if result.name not in refused]
-    yield ["", *(f"{result.release} ({result.name})" for result in shown)]
+    yield ["", *(result.title for result in shown)]
     for name, files in found.items():
         yield [name, *(cell(result, files) for result in shown)]
 
@@ -51,39 +61,69 @@ def table(results, found, refused):
     text = ["  ".join(word.ljust(width) for word, width in zip(row, widths)) for row in rows]
     for result in results:
         if result.name in refused:
-            text.append(f"{result.release}: refused with {result.start_rc}: {refusal(result)}")
-    return "\n".join(line.rstrip() for line in text)
+            text.append(f"{result.title}: refused with {result.start_rc}: {refusal(result)}")
+    return "\n".join([line.rstrip() for line in text] + list(skips(results, found)))
 
 
-def hooks(result, category):
-    """Hooks that serve the category there, and what of it is missing, by `check`."""
-    for entry in (result.check or {}).get("category", []):
-        if entry.get("name") != category:
+def grid(rows):
+    """As a table of Markdown."""
+    head, *rest = ["| " + " | ".join(row) + " |\n" for row in rows]
+    return "".join([head, "|---" * len(rows[0]) + "|\n", *rest])
+
+
+def findings(result):
+    """{(category, hook) or (None, facility): None, or why it cannot be used}, by `check`."""
+    check = result.check or {}
+    found = {}
+    for category in check.get("category", []):
+        if MISSING.search(category.get("reason", "")):
             continue
-        used = [hook["hook"] for hook in entry.get("hook", []) if hook.get("usable")]
-        left = [hook for hook in entry.get("hook", []) if not hook.get("usable")]
-        text = ", ".join(f"`{name}`" for name in used)
-        return text + "".join(f"; not `{h['hook']}`: {h.get('reason', '')}" for h in left)
-    return ""
+        for hook in category.get("hook", []):
+            found[category["name"], hook["name"]] = hook
+    for facility in check.get("facility", []):
+        found[None, facility["name"]] = facility
+    return {
+        key: None if entry.get("usable") else entry.get("reason", "no")
+        for key, entry in found.items()
+        if key[1] != "kernel addresses"  # of the command line, not of the kernel
+    }
+
+
+def hooks(results):
+    """Rows (category, hook, one cell for each kernel), and what is missing where."""
+    by_kernel = [(result, findings(result)) for result in results]
+    keys = dict.fromkeys(key for _, found in by_kernel for key in found)
+    rows = [["used by", "hook", *(result.title for result in results)]]
+    remarks = []
+    for key in keys:
+        cells = ["yes" if found.get(key, "no") is None else "no" for _, found in by_kernel]
+        rows.append([key[0] or "all", f"`{key[1]}`" if "/" in key[1] else key[1], *cells])
+        remarks += [
+            f"* `{key[1]}`, {result.title}: {found[key]}\n"
+            for result, found in by_kernel
+            if found.get(key)
+        ]
+    return grid(rows) + ("\n" + "".join(remarks) if remarks else "")
 
 
 def markdown(results, found, refused):
-    rows = list(lines_of(results, found, refused))
-    text = [HEADER]
-    text.append("| " + " | ".join(rows[0]) + " |\n")
-    text.append("|---" * len(rows[0]) + "|\n")
-    text += ["| " + " | ".join(row) + " |\n" for row in rows[1:]]
-    text.append("\nVerified by\n\n")
+    shown = [result for result in results if result.name not in refused]
+    text = [HEADER, "\n## What was seen to work\n\n", grid(list(lines_of(results, found, refused)))]
+    text.append("\nNative is the machine on which the tests ran. The others are Debian's:\n\n")
+    text += [f"* {r.name}: {r.release}\n" for r in results if r.name != "native"]
+    if skipped := list(skips(results, found)):
+        text.append("\n" + "".join(f"* {line}\n" for line in skipped))
+    if refusals := [result for result in results if result.name in refused]:
+        text.append("\n## What is refused\n\n")
+        text += [
+            f"* {result.title}: exit code {result.start_rc}, \"{refusal(result)}\"\n"
+            for result in refusals
+        ]
+    text += ["\n## What of the kernel is used\n\nAs `netwatch check` tells it there.\n\n"]
+    text += [hooks(shown), "\n## Verified by\n\n"]
     for name, files in found.items():
-        text.append(f"* {name}: {', '.join(f'`tests/e2e/{file}`' for file in files)}\n")
-    for result in results:
-        if result.name in refused:
-            text.append(f"\nRefused: {result.release}, exit {result.start_rc}: {refusal(result)}\n")
-    text.append("\n## Hooks\n\nAs `netwatch check` tells them.\n")
-    for name in found:
-        for result in results:
-            if used := hooks(result, name):
-                text.append(f"\n{name}, {result.release} ({result.name}): {used}\n")
+        where = [f"[{file}](../tests/e2e/{file})" for file in files]
+        text.append(f"* {name}: {', '.join(where) or 'no test yet'}\n")
     return "".join(text)
 
 

@@ -45,6 +45,7 @@ REFUSED = {"5.10": r"5\.10\.\d+-\d+-cloud-amd64", "locked": RELEASES["6.12"]}
 BOOTED_WITH = {"locked": "lockdown=confidentiality"}
 SENTENCE = {"5.10": "Linux 6.1 or newer is needed", "locked": "this kernel is locked down"}
 NATIVE = "native"
+NOT_RUN = 3  # exit code: no test failed, but a kernel could not be had
 
 
 def categories():
@@ -73,12 +74,23 @@ def rows(wanted):
     return found
 
 
+def version_of(release):
+    return re.match(r"\d+\.\d+", release)[0]
+
+
+def name_of(release, name):
+    """6.1, or 7.3 (newest)."""
+    version = version_of(release)
+    return version if version == name else f"{version} ({name})"
+
+
 class Result:
     """What a kernel did: tests by file, hooks by category, or why there is none."""
 
     def __init__(self, name, release):
         self.name = name
         self.release = release
+        self.title = self.native_title() if name == NATIVE else name_of(release, name)
         self.passed, self.failed, self.skipped = {}, {}, {}
         self.check = None
         self.check_rc = self.start_rc = None
@@ -87,16 +99,19 @@ class Result:
         self.output = ""
         self.seconds = 0
 
+    def native_title(self):
+        return f"{version_of(self.release)} ({NATIVE})"
+
     def read_junit(self, text):
         for case in xml.fromstring(text).iter("testcase"):
-            kinds = {child.tag for child in case}
-            into = self.passed
-            if kinds & {"failure", "error"}:
+            children = {child.tag: child.get("message") for child in case}
+            into, told = self.passed, case.get("name")
+            if children.keys() & {"failure", "error"}:
                 into = self.failed
-            elif "skipped" in kinds:
-                into = self.skipped
+            elif "skipped" in children:
+                into, told = self.skipped, (told, children["skipped"])
             file = case.get("classname").split(".")[-1] + ".py"
-            into.setdefault(file, []).append(case.get("name"))
+            into.setdefault(file, []).append(told)
 
     def read_check(self, text):
         try:
@@ -250,8 +265,10 @@ def main():
     bad = [result for result in results if not result.good()]
     for result in bad:
         report.failure(result)
-    if missing or bad:
+    if bad:
         return 1
+    if missing:
+        return NOT_RUN
     if arguments.write and not arguments.kernel and not arguments.row:
         arguments.write.write_text(report.markdown(results, found, REFUSED))
     return 0
