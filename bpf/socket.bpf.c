@@ -261,10 +261,29 @@ int BPF_PROG(nw_state_body, struct sock *sk, int oldstate, int newstate)
 	return 0;
 }
 
+/* Of the others nothing is told; a process that was missed there is found later. */
+static __always_inline bool must_be_seen(int newstate)
+{
+	return newstate == TCP_SYN_RECV || newstate == TCP_LISTEN || newstate == TCP_SYN_SENT ||
+	       newstate == TCP_ESTABLISHED || newstate == TCP_CLOSE;
+}
+
+/* Most changes of most sockets end here, before the body is called. */
+static __always_inline bool matters(struct sock *sk, int newstate)
+{
+	switch (newstate) {
+	case TCP_SYN_RECV:
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		return sk->sk_bpf_storage;
+	}
+	return must_be_seen(newstate);
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 {
-	struct nw_run *run = nw_run(NW_PAIR_STATE);
+	struct nw_run *run = matters(sk, newstate) ? nw_run(NW_PAIR_STATE) : NULL;
 
 	if (!run)
 		return 0;
@@ -272,13 +291,6 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
 	WRITE(run->busy, 0); /* cannot be */
 	return 0;
-}
-
-/* Of the others nothing is told; a process that was missed there is found later. */
-static __always_inline bool must_be_seen(int newstate)
-{
-	return newstate == TCP_SYN_RECV || newstate == TCP_LISTEN || newstate == TCP_SYN_SENT ||
-	       newstate == TCP_ESTABLISHED || newstate == TCP_CLOSE;
 }
 
 /*
@@ -296,9 +308,9 @@ static __always_inline bool handled(struct sock *sk, int newstate, const struct 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state_twin, struct sock *sk, int oldstate, int newstate)
 {
-	struct nw_run *run = nw_run(NW_PAIR_STATE);
+	struct nw_run *run = must_be_seen(newstate) ? nw_run(NW_PAIR_STATE) : NULL;
 
-	if (!run || !must_be_seen(newstate) || handled(sk, newstate, run))
+	if (!run || handled(sk, newstate, run))
 		return 0;
 	__sync_fetch_and_add(&shared.twins, 1);
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
