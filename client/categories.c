@@ -19,8 +19,7 @@ static const char *constant_name(const char *name)
 
 	if (known)
 		return known;
-	if (i < 0 || !strcmp(name, "lost") ||
-	    !(schema->fields[i].descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF))
+	if (i < 0 || !strcmp(name, "lost") || !event_is_category(&schema->fields[i]))
 		return NULL;
 	return schema->fields[i].name;
 }

@@ -44,8 +44,8 @@ static const struct schema_field *find_category(const char *name, size_t length)
 	for (unsigned i = 0; i < schema->field_count; i++) {
 		const struct schema_field *field = &schema->fields[i];
 
-		if (field->descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
-		    strlen(field->name) == length && !memcmp(field->name, name, length))
+		if (event_is_category(field) && strlen(field->name) == length &&
+		    !memcmp(field->name, name, length))
 			return field;
 	}
 	return NULL;

@@ -7,10 +7,12 @@
 #include "event.h"
 #include "netwatch.pb-c.h"
 
+#define LOST 3 /* number of netwatch.Event.lost */
+
 static const struct schema *schema;
 static const struct schema *connection_schema;
 static int time_index, connection_index, cgroup_id_index, cgroup_index;
-static uint64_t categories; /* members of the oneof, one bit each */
+static uint64_t categories; /* members of Event that are one, one bit each */
 
 int event_init(void)
 {
@@ -23,7 +25,7 @@ int event_init(void)
 	cgroup_id_index = schema_find(connection_schema, "cgroup_id");
 	cgroup_index = schema_find(connection_schema, "cgroup");
 	for (unsigned i = 0; i < schema->field_count; i++) {
-		if (schema->fields[i].descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+		if (event_is_category(&schema->fields[i]))
 			categories |= 1ull << i;
 	}
 	return 0;
@@ -37,6 +39,11 @@ const struct schema *event_schema(void)
 const struct schema *event_connection_schema(void)
 {
 	return connection_schema;
+}
+
+bool event_is_category(const struct schema_field *field)
+{
+	return field->kind == SCHEMA_MESSAGE && field->message != connection_schema;
 }
 
 static void add_cgroup(struct message *connection)
@@ -80,7 +87,6 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 	found = top->present & categories;
 	if (!found)
 		return 0;
-	top->present &= ~(found & (found - 1)); /* of a oneof there is one */
 	index = __builtin_ctzll(found);
 	event->category = &schema->fields[index];
 	value = &top->values[index];
@@ -131,5 +137,5 @@ uint64_t event_rest(const struct message *detail)
 
 bool event_is_lost(const struct event *event)
 {
-	return event->category && event->category->descriptor->id == NETWATCH__EVENT__CATEGORY_LOST;
+	return event->category && event->category->descriptor->id == LOST;
 }

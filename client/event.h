@@ -6,10 +6,10 @@
 #include "schema.h"
 
 struct event {
-	struct message top;		     /* netwatch.Event */
-	struct message connection;	     /* without any field when the event has none */
-	const struct schema_field *category; /* NULL: a kind that this client does not know */
-
+	struct message top;	   /* netwatch.Event */
+	struct message connection; /* without any field when the event has none */
+	/* the first that is there; NULL: a kind that this client does not know */
+	const struct schema_field *category;
 	struct message detail; /* the category's message */
 	const uint8_t *data;   /* its wire bytes */
 	size_t size;
@@ -21,6 +21,9 @@ int event_init(void);
 /* Schema of netwatch.Event and of its connection; after event_init. */
 const struct schema *event_schema(void);
 const struct schema *event_connection_schema(void);
+
+/* True for a member of netwatch.Event that says what happened; after event_init. */
+bool event_is_category(const struct schema_field *field);
 
 /* Reads an Event; it points into data. 0 or -EBADMSG. */
 int event_read(struct event *event, const uint8_t *data, size_t size);

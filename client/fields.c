@@ -64,7 +64,7 @@ static const struct comment *next_value(const struct column *column, unsigned *i
 
 	while (column->place == COLUMN_CATEGORY && *index < schema->field_count) {
 		field = &schema->fields[(*index)++];
-		if (field->descriptor->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+		if (event_is_category(field))
 			return fields_comment(schema->descriptor->name, field->name);
 	}
 	if (field && field->kind == SCHEMA_ENUM && column->place != COLUMN_CATEGORY) {

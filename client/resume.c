@@ -64,7 +64,6 @@ size_t resume_take_gap(struct resume *resume, uint8_t data[RESUME_GAP_MAX])
 				       : NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE;
 	lost.first = &first;
 	lost.last = &last;
-	event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
 	event.lost = &lost;
 	resume->gap = resume->restarted = false;
 	return netwatch__event__pack(&event, data);

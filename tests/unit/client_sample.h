@@ -48,7 +48,6 @@ static void sample_init(struct sample *sample)
 	sample->conn.event = NETWATCH__CONN__STAGE__CLOSE;
 	sample->event.time = &sample->time;
 	sample->event.connection = &sample->connection;
-	sample->event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
 	sample->event.conn = &sample->conn;
 }
 

@@ -13,7 +13,8 @@
 
 static bool is_category(const ProtobufCFieldDescriptor *field)
 {
-	return field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
+	return field->type == PROTOBUF_C_TYPE_MESSAGE && strcmp(field->name, "time") &&
+	       strcmp(field->name, "connection");
 }
 
 static void test_rows_are_members_of_event(void **state)

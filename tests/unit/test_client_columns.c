@@ -136,7 +136,6 @@ static void csv_loss(void **state)
 	lost.count = 12;
 	first.seconds = SECONDS;
 	lost.first = &first;
-	event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
 	event.lost = &lost;
 	start(&writer_csv, "time,category,laddr,lost", 0, false);
 	put(&writer_csv, &event);

@@ -56,7 +56,6 @@ static void sample_init(struct sample *sample)
 	sample->conn.handshake_us = 41;
 	sample->event.time = &sample->time;
 	sample->event.connection = &sample->connection;
-	sample->event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
 	sample->event.conn = &sample->conn;
 }
 
@@ -117,7 +116,6 @@ static void json_absent_and_extreme(void **state)
 	Netwatch__Event event = NETWATCH__EVENT__INIT;
 
 	(void)state;
-	event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
 	event.conn = &conn;
 	expect(&writer_json, &event, "{\"conn\":{}}\n");
 	event.connection = &connection;
@@ -144,7 +142,6 @@ static void json_lost(void **state)
 	lost.cause = NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE;
 	lost.count = 12;
 	lost.first = &first;
-	event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
 	event.lost = &lost;
 	expect(&writer_json, &event,
 	       "{\"lost\":{\"cause\":\"SUBSCRIBER_QUEUE\",\"count\":12,"

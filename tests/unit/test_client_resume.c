@@ -61,7 +61,7 @@ static void expect_gap(struct resume *resume, Netwatch__Lost__Cause cause)
 	assert_true(size <= RESUME_GAP_MAX);
 	event = netwatch__event__unpack(NULL, size, data);
 	assert_non_null(event);
-	assert_int_equal(event->category_case, NETWATCH__EVENT__CATEGORY_LOST);
+	assert_non_null(event->lost);
 	assert_null(event->time);
 	assert_int_equal(event->lost->cause, cause);
 	assert_false(event->lost->has_count);

@@ -112,7 +112,6 @@ static void expect(struct expected *e, const union record *r, int64_t offset, bo
 	e->time.nanos = (int32_t)(unix_ns % NS_PER_S);
 	e->event.time = &e->time;
 	e->event.connection = &e->connection;
-	e->event.category_case = NETWATCH__EVENT__CATEGORY_CONN;
 	e->event.conn = &e->conn;
 	e->reply.reply_case = NETWATCH__REPLY__REPLY_EVENT;
 	e->reply.event = &e->event;
@@ -373,7 +372,6 @@ static void test_lost(void **state)
 		}
 		lost.first = &t[0];
 		lost.last = &t[1];
-		event.category_case = NETWATCH__EVENT__CATEGORY_LOST;
 		event.lost = &lost;
 		reply.reply_case = NETWATCH__REPLY__REPLY_EVENT;
 		reply.event = &event;
