@@ -16,11 +16,31 @@
 #define NW_PARK_SHIFT	 28 /* parked events are counted per 2^28 ns (268 ms) */
 #define NW_PARK_COUNTERS 8
 
-/* Pairs of programs that call one body: see struct nw_run. */
-enum nw_pair { NW_PAIR_STATE, NW_PAIRS };
+/* A program and its twin: see struct nw_run. */
+enum nw_pair {
+	NW_PAIR_STATE,
+	NW_PAIR_RETRANSMIT,
+	NW_PAIR_RETRANSMIT_SYNACK,
+	NW_PAIR_CONGESTION,
+	NW_PAIR_DROP,
+	NW_PAIR_BAD_CHECKSUM,
+	NW_PAIR_RESET_SENT,
+	NW_PAIR_RESET_RECEIVED,
+	NW_PAIRS
+};
 
 /* What a slot may want: an event's receivers are `socket mask & want word`. */
-enum nw_want { NW_WANT_CONN, NW_WANT_CONN_CLOSE, NW_WANTS };
+enum nw_want {
+	NW_WANT_CONN,
+	NW_WANT_CONN_CLOSE,
+	NW_WANT_PACKET,	      /* packets with times too */
+	NW_WANT_PACKET_TIMES, /* only besides NW_WANT_PACKET */
+	NW_WANT_RETRANSMIT,
+	NW_WANT_ERROR,
+	NW_WANT_TCPINFO,
+	NW_WANT_CONGESTION,
+	NW_WANTS
+};
 
 /* Dimensions whose values are looked up in the map `values`. */
 enum nw_dimension { NW_UID, NW_PID, NW_COMM, NW_NETNS, NW_CGROUP, NW_DIMENSIONS };
@@ -79,6 +99,7 @@ struct nw_shared {
 	struct nw_side side[2];
 	__u32 session;	/* counts up when programs are attached anew */
 	__u32 attached; /* programs are attached: a walk keeps what it finds */
+	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
 
 	/* written by both sides */
 	__u32 armed __attribute__((aligned(64))); /* the collector sleeps: wake it */

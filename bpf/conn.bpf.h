@@ -29,7 +29,8 @@ static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 
 	r = nw_reserve(sizeof(*r), receivers);
 	if (!r)
 		return 0;
-	nw_fill(&r->head, tp, w, receivers, uid, time_ns, stage_state & 0xff, NW_CATEGORY_CONN);
+	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(nw_sk(tp)), receivers, uid, time_ns,
+		stage_state & 0xff, NW_CATEGORY_CONN);
 	r->stage = stage_state >> 8;
 	r->handshake_us = r->stage == NW_CONN_ESTABLISHED ? w->handshake_us : 0;
 	nw_submit(r);
@@ -68,7 +69,8 @@ static __noinline int emit_end(struct tcp_sock *tp, struct nw_socket *w, int old
 	if (!r)
 		return 0;
 	now = bpf_ktime_get_ns();
-	nw_fill(&r->conn.head, tp, w, receivers, uid, now, TCP_CLOSE, NW_CATEGORY_CONN);
+	nw_fill(&r->conn.head, tp, w, bpf_get_socket_cookie(nw_sk(tp)), receivers, uid, now,
+		TCP_CLOSE, NW_CATEGORY_CONN);
 	r->conn.stage = failed ? NW_CONN_FAILED : NW_CONN_CLOSE;
 	r->conn.handshake_us = 0;
 	r->duration_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;

@@ -38,6 +38,7 @@ enum bpf_map_type {
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 #define BPF_RB_NO_WAKEUP	    1
 #define BPF_RB_FORCE_WAKEUP	    2
+#define BPF_RB_AVAIL_DATA	    0
 
 #define AF_INET6     10
 #define SOCK_STREAM  1
@@ -59,6 +60,7 @@ enum {
 	TCP_LAST_ACK,
 	TCP_LISTEN,
 	TCP_CLOSING,
+	TCP_NEW_SYN_RECV,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -173,7 +175,46 @@ struct bpf_iter_meta {
 
 #pragma clang attribute pop
 
-/* Contexts of iterators are ABI. */
+/* Contexts are ABI. */
+
+/* Of cgroup_skb programs; behind it stands struct sk_buff. Data begins with the IP header. */
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
+	__u32 tc_index;
+	__u32 cb[5];
+	__u32 hash;
+	__u32 tc_classid;
+	__u32 data;
+	__u32 data_end;
+	__u32 napi_id;
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 data_meta;
+	__u64 flow_keys;
+	__u64 tstamp;
+	__u32 wire_len;
+	__u32 gso_segs;
+	struct bpf_sock *sk;
+	__u32 gso_size;
+	__u8 tstamp_type;
+	__u32 : 24;
+	__u64 hwtstamp;
+};
 
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;

@@ -96,10 +96,52 @@ struct {
 
 struct nw_shared shared SEC(".data.shared");
 
+/*
+ * Which connection, where the socket does not say it: of a segment that a listener handles, or
+ * that no socket does.
+ */
+struct nw_subject {
+	__u32 local[4]; /* both as in struct nw_connection */
+	__u32 remote[4];
+	__u16 lport; /* host order */
+	__u16 rport;
+	__u32 netns;
+	__u32 family; /* 4 or 6 */
+};
+
 /* Of this CPU. Never NULL, which the verifier does not know. */
 static __always_inline struct nw_run *nw_run(__u32 pair)
 {
 	return bpf_map_lookup_elem(&runs, &pair);
+}
+
+/*
+ * A program and its twin that are complete each by itself: the first one brackets its work with
+ * nw_begin and nw_end, the twin (same name, with _twin) does the same work if nw_missed.
+ */
+static __always_inline struct nw_run *nw_begin(__u32 pair)
+{
+	struct nw_run *run = nw_run(pair);
+
+	if (run)
+		WRITE(run->busy, 1);
+	return run;
+}
+
+static __always_inline void nw_end(struct nw_run *run)
+{
+	WRITE(run->busy, 0);
+}
+
+/* True: the first program was skipped at this event, since it is busy on this CPU. */
+static __always_inline bool nw_missed(__u32 pair)
+{
+	struct nw_run *run = nw_run(pair);
+
+	if (!run || !READ(run->busy))
+		return false;
+	__sync_fetch_and_add(&shared.twins, 1);
+	return true;
 }
 
 static __always_inline struct sock *nw_sk(struct tcp_sock *tp)
@@ -207,13 +249,11 @@ static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side, __
 }
 
 static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side, __u8 family,
-						  struct sock *sk)
+						  const __u32 local[4], const __u32 remote[4])
 {
 	struct nw_prefix key = {.side = side, .family = family};
 	struct nw_ends *le, *re;
-	__u32 local[4], remote[4];
 
-	nw_addresses(sk, family, local, remote);
 	key.length = 32 + (family == 4 ? 32 : 128);
 	__builtin_memcpy(key.address, local, sizeof(key.address));
 	le = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
@@ -317,8 +357,12 @@ static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, 
 		mask &= nw_classify_number(t, side, NW_UID, uid);
 	if (mask && used & (1ULL << NW_NETNS))
 		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
-	if (mask && used & NW_USED_PREFIXES)
-		mask &= nw_classify_prefixes(t, side, family, sk);
+	if (mask && used & NW_USED_PREFIXES) {
+		__u32 local[4], remote[4];
+
+		nw_addresses(sk, family, local, remote);
+		mask &= nw_classify_prefixes(t, side, family, local, remote);
+	}
 	if (mask && used & (1ULL << NW_CGROUP))
 		mask &= nw_classify_cgroup(t, side, sk);
 	return mask;
@@ -331,6 +375,35 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 
 	return nw_classify_socket(tp, uid, lport_side, false) &
 	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
+}
+
+/*
+ * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
+ * NULL: there is none, and only slots accept it that do not ask whose it is.
+ */
+static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_sock *tp,
+					    struct nw_socket *w, __u32 uid)
+{
+	__u32 side = READ(shared.key) & 1;
+	struct nw_side *t = &shared.side[side];
+	__u64 used = t->used, mask = t->family[s->family == 6];
+
+	if (used & NW_USED_PORTS)
+		mask &= nw_classify_ports(t, side, s->lport, s->rport, false);
+	if (mask && used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
+	if (mask && used & NW_USED_PREFIXES)
+		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
+	if (!mask)
+		return 0;
+	if (!tp || !w)
+		return mask & t->role[NW_ROLE_UNKNOWN] & t->unknown[NW_UID] & t->unknown[NW_PID] &
+		       t->unknown[NW_COMM] & t->unknown[NW_CGROUP];
+	if (used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, uid);
+	if (mask && used & (1ULL << NW_CGROUP))
+		mask &= nw_classify_cgroup(t, side, nw_sk(tp));
+	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
 }
 
 /*
@@ -370,6 +443,16 @@ static __always_inline __u64 nw_receivers(struct tcp_sock *tp, struct nw_socket 
 	return receivers ? receivers & nw_mask(tp, w, owner) : 0;
 }
 
+/* The same of a subject: see nw_classify_subject. */
+static __always_inline __u64 nw_subject_receivers(struct nw_subject *s, struct tcp_sock *tp,
+						  struct nw_socket *w, __u32 want, __u32 *owner)
+{
+	__u64 receivers = READ(shared.want[want]);
+
+	*owner = tp ? nw_sk(tp)->sk_uid.val : 0;
+	return receivers ? receivers & nw_classify_subject(s, tp, w, *owner) : 0;
+}
+
 /*
  * An event for these receivers found the ring full. No static function, so that the verifier
  * looks at it once, not at every call.
@@ -395,6 +478,20 @@ __noinline int nw_count_loss(__u64 receivers)
 		__record;                                               \
 	})
 
+/*
+ * The same for chatty categories, which leave the last quarter of the ring to the others: a
+ * flood of packets never pushes out a connection or an error.
+ */
+#define nw_reserve_chatty(size, receivers)                                         \
+	({                                                                         \
+		void *__record = NULL;                                             \
+		if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= shared.crowded) \
+			__record = bpf_ringbuf_reserve(&ring, (size), 0);          \
+		if (!__record)                                                     \
+			nw_count_loss(receivers);                                  \
+		__record;                                                          \
+	})
+
 /* A wake-up is dear: force one only if the collector sleeps, else it comes by itself. */
 static __always_inline void nw_submit(void *record)
 {
@@ -407,8 +504,10 @@ static __always_inline void nw_submit(void *record)
 	bpf_ringbuf_submit(record, flags);
 }
 
+/* cookie: of tracing programs bpf_get_socket_cookie(sk), of cgroup_skb ones that of ctx. */
 static __always_inline void nw_fill_connection(struct nw_connection *c, struct tcp_sock *tp,
-					       struct nw_socket *w, __u32 uid, __u8 state)
+					       struct nw_socket *w, __u64 cookie, __u32 uid,
+					       __u8 state)
 {
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
@@ -417,7 +516,7 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	nw_addresses(sk, c->family, local, remote);
 	__builtin_memcpy(c->laddr, local, sizeof(c->laddr));
 	__builtin_memcpy(c->raddr, remote, sizeof(c->raddr));
-	c->cookie = bpf_get_socket_cookie(sk);
+	c->cookie = cookie;
 	c->sock = (__u64)sk;
 	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
 	c->netns = sk->__sk_common.skc_net.net->ns.inum;
@@ -432,13 +531,35 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	c->category = 0;
 }
 
+/* The ends that a segment names, instead of the socket's. */
+static __always_inline void nw_fill_ends(struct nw_connection *c, const struct nw_subject *s)
+{
+	__builtin_memcpy(c->laddr, s->local, sizeof(c->laddr));
+	__builtin_memcpy(c->raddr, s->remote, sizeof(c->raddr));
+	c->lport = s->lport;
+	c->rport = s->rport;
+	c->family = s->family;
+}
+
 static __always_inline void nw_fill(struct nw_record *r, struct tcp_sock *tp, struct nw_socket *w,
-				    __u64 receivers, __u32 uid, __u64 time_ns, __u8 state,
-				    __u32 category)
+				    __u64 cookie, __u64 receivers, __u32 uid, __u64 time_ns,
+				    __u8 state, __u32 category)
 {
 	r->receivers = receivers;
 	r->time_ns = time_ns;
-	nw_fill_connection(&r->connection, tp, w, uid, state);
+	nw_fill_connection(&r->connection, tp, w, cookie, uid, state);
+	r->connection.category = category;
+}
+
+/* Of a segment that no socket handles. */
+static __always_inline void nw_fill_subject(struct nw_record *r, const struct nw_subject *s,
+					    __u64 receivers, __u64 time_ns, __u32 category)
+{
+	__builtin_memset(r, 0, sizeof(*r));
+	r->receivers = receivers;
+	r->time_ns = time_ns;
+	nw_fill_ends(&r->connection, s);
+	r->connection.netns = s->netns;
 	r->connection.category = category;
 }
 

@@ -331,7 +331,8 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	struct cgroup_subsys_state *parent;
 
-	nw_fill_connection(&row.connection, tp, w, sk->sk_uid.val, sk->__sk_common.skc_state);
+	nw_fill_connection(&row.connection, tp, w, bpf_get_socket_cookie(sk), sk->sk_uid.val,
+			   sk->__sk_common.skc_state);
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
 		row.ancestors[i] = nw_cgroup_id(cgroup);
 		parent = cgroup->self.parent;
