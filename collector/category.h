@@ -17,12 +17,17 @@ struct category_hook {
 	const char *name; /* as in the program's section */
 	/* what is missing or different on a kernel without it; NULL: all that it serves */
 	const char *without;
+	const char *instead; /* a hook of this category that serves better, where it is usable; or
+				NULL */
+	uint64_t wants;	     /* its programs are attached for these bits of enum nw_want; 0: wants
+				and also of the category */
 };
 
 struct category {
 	const char *name; /* of its member in netwatch.Event */
 	unsigned field;	  /* number of that member */
 	uint64_t wants;	  /* bits of enum nw_want that a subscriber of it sets */
+	uint64_t also;	  /* further bits for which its programs are attached */
 	/* further bits that its options set; NULL: none */
 	uint64_t (*options)(const Netwatch__Subscribe *subscribe);
 	/*

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "category.h"
 #include "findings.h"
+#include "hooks.h"
 #include "names.h"
 #include "peer.h"
 #include "probe.h"
@@ -35,9 +36,11 @@ struct findings {
 
 /* Iterators: they serve all categories. */
 static const struct category_hook iterators[] = {
-	{"iter/task_file", "no list, no EXISTING; processes of older connections are found late"},
-	{"iter/bpf_sk_storage_map",
-	 "an accepted connection is told when its process first reads from it, or at its end"},
+	{.name = "iter/task_file",
+	 .without = "no list, no EXISTING; processes of older connections are found late"},
+	{.name = "iter/bpf_sk_storage_map",
+	 .without = "an accepted connection is told when its process first reads from it, or at "
+		    "its end"},
 };
 
 static char *text(const char *constant)
@@ -123,16 +126,11 @@ static void add_iterators(struct findings *f, const struct probe *probe)
 
 static bool has_cgroups(void)
 {
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	const struct mntent *entry;
-	bool found = false;
+	int fd = hooks_open_cgroup();
 
-	if (!mounts)
-		return false;
-	while (!found && (entry = getmntent(mounts)))
-		found = !strcmp(entry->mnt_type, "cgroup2");
-	endmntent(mounts);
-	return found;
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 static void fill(struct findings *f, const struct probe *probe, bool kernel_addresses)

@@ -3,8 +3,9 @@
  * netwatch-collector: streams what TCP does to those who may see it.
  *
  *   main.c       the stages: set up, drop, serve        options.c    the command line
- *   probe.c      BPF objects, links, maps                privilege.c  the drop
- *   refusal.c    why it could not be loaded              walk.c       over all sockets
+ *   probe.c      BPF objects and maps                    privilege.c  the drop
+ *   probe_links.c  programs attached while wanted        walk.c       over all sockets
+ *   refusal.c    why it could not be loaded
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks

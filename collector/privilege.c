@@ -61,3 +61,18 @@ int privilege_drop(uid_t uid, gid_t gid)
 		return -errno;
 	return 0;
 }
+
+int privilege_raise(bool on)
+{
+	cap_t caps = cap_get_proc();
+	cap_flag_value_t permitted = CAP_CLEAR;
+	int err = 0;
+
+	if (!caps || cap_get_flag(caps, kept, CAP_PERMITTED, &permitted) ||
+	    (permitted == CAP_SET &&
+	     (cap_set_flag(caps, CAP_EFFECTIVE, 1, &kept, on ? CAP_SET : CAP_CLEAR) ||
+	      cap_set_proc(caps))))
+		err = -errno;
+	cap_free(caps);
+	return err;
+}

@@ -3,6 +3,7 @@
 #ifndef NETWATCH_PRIVILEGE_H
 #define NETWATCH_PRIVILEGE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -11,5 +12,11 @@
  * dumpable. 0 or -errno; on failure the program must end: it may be half-dropped.
  */
 int privilege_drop(uid_t uid, gid_t gid);
+
+/*
+ * Makes CAP_NET_ADMIN effective, for the moment in which it is needed, or not any more; without
+ * it permitted, nothing happens. 0 or -errno.
+ */
+int privilege_raise(bool on);
 
 #endif

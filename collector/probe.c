@@ -15,38 +15,11 @@
 #include "hooks.h"
 #include "log.h"
 #include "probe.h"
+#include "probe_table.h"
 #include "refusal.h"
 #include "socket.skel.h"
 
-#define WORDS_MAX    4000 /* bytes of a message of libbpf; the verifier may write megabytes */
-#define PROGRAMS_MAX 64	  /* of all objects; more is a mistake that probe_open reports */
-#define OBJECTS_MAX  16
-
-struct program {
-	struct bpf_program *bpf;
-	const struct category *category; /* NULL: it serves all */
-	const char *refusal;		 /* left out; NULL: loaded */
-	struct bpf_link *link;
-};
-
-struct object {
-	struct bpf_object *bpf;
-	const struct category *category; /* NULL: that of sockets, which is the first */
-};
-
-struct probe {
-	struct object objects[OBJECTS_MAX];
-	size_t n_objects;
-	struct program programs[PROGRAMS_MAX];
-	size_t n_programs;
-	struct probe_outcome outcome;
-	struct nw_shared *shared;
-	struct nw_ends *ports;
-	uint64_t wants; /* attached for these bits of enum nw_want */
-};
-
-/* Programs that are called, not attached. */
-static const char *const bodies[NW_PAIRS] = {[NW_PAIR_STATE] = "nw_state_body"};
+#define WORDS_MAX 4000 /* bytes of a message of libbpf; the verifier may write megabytes */
 
 /* libbpf's own words are for those who debug; a verifier's last lines tell what it refuses. */
 static int log_libbpf(enum libbpf_print_level level, const char *format, va_list args)
@@ -107,15 +80,47 @@ static int open_objects(struct probe *probe)
 	return err;
 }
 
-/* Programs whose hooks this kernel lacks are left out before loading. */
+/* What the category says of the program's hook; NULL: nothing. */
+static const struct category_hook *find_hook(const struct program *p)
+{
+	const struct category_hook *hook = p->category ? p->category->hooks : NULL;
+
+	while (hook && hook->name && strcmp(hook->name, bpf_program__section_name(p->bpf)))
+		hook++;
+	return hook && hook->name ? hook : NULL;
+}
+
+static bool has_better(const struct probe *probe, const struct program *p)
+{
+	return p->hook && p->hook->instead &&
+	       !probe_hook_refusal(probe, p->category, p->hook->instead);
+}
+
+/* Programs whose hooks this kernel lacks, or that it does not need, are left out before loading. */
 static void choose_programs(struct probe *probe, const struct btf *btf)
 {
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		struct program *p = &probe->programs[i];
 
 		p->refusal = hooks_refusal(btf, bpf_program__section_name(p->bpf));
+		p->hook = find_hook(p);
+	}
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+
+		if (!p->refusal && has_better(probe, p))
+			p->refusal = "not needed: another hook of this category serves better";
 		bpf_program__set_autoload(p->bpf, !p->refusal);
 	}
+}
+
+static int count_arguments(const struct probe *probe, const struct btf *btf)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < probe->n_objects; i++)
+		err = hooks_count_arguments(btf, probe->objects[i].bpf);
+	return err;
 }
 
 /* All objects use the maps of the first one. */
@@ -148,7 +153,8 @@ static int load_object(struct probe *probe, struct bpf_object *object, size_t ri
 static int connect_bodies(const struct probe *probe)
 {
 	for (__u32 i = 0; i < NW_PAIRS; i++) {
-		const struct bpf_program *body = probe_program(probe, bodies[i]);
+		const struct bpf_program *body =
+			probe_bodies[i] ? probe_program(probe, probe_bodies[i]) : NULL;
 		int fd = body ? bpf_program__fd(body) : -1;
 
 		if (body && bpf_map_update_elem(probe_map(probe, "bodies"), &i, &fd, BPF_ANY))
@@ -193,7 +199,10 @@ static int load_objects(struct probe *probe, size_t ring_size)
 	}
 	probe->shared = map_memory(probe_map(probe, ".data.shared"), sizeof(*probe->shared));
 	probe->ports = map_memory(probe_map(probe, "ports"), 2 * NW_PORTS * sizeof(struct nw_ends));
-	return probe->shared && probe->ports ? 0 : -errno;
+	if (!probe->shared || !probe->ports)
+		return -errno;
+	probe->shared->crowded = ring_size / 4 * 3;
+	return 0;
 }
 
 /* Kernels on some machines refuse storage at run time: find out on a socket of our own. */
@@ -242,8 +251,10 @@ static void load(struct probe *probe, size_t ring_size)
 		return;
 	}
 	choose_programs(probe, btf);
+	err = count_arguments(probe, btf);
 	btf__free(btf);
-	err = load_objects(probe, ring_size);
+	if (!err)
+		err = load_objects(probe, ring_size);
 	if (err) {
 		fail(probe, PROBE_PROGRAMS, err);
 		return;
@@ -261,6 +272,7 @@ struct probe *probe_open(size_t ring_size)
 	if (!probe)
 		return NULL;
 	libbpf_set_print(log_libbpf);
+	probe->cgroup = hooks_open_cgroup(); /* what needs it is left out without */
 	probe->outcome.stage = PROBE_READY;
 	err = open_objects(probe);
 	if (err)
@@ -278,6 +290,8 @@ void probe_free(struct probe *probe)
 		probe_attach(probe, 0);
 	while (probe->n_objects)
 		bpf_object__close(probe->objects[--probe->n_objects].bpf);
+	if (probe->cgroup >= 0)
+		close(probe->cgroup);
 	free(probe);
 }
 
@@ -301,72 +315,6 @@ struct nw_ends *probe_ports(struct probe *probe)
 int probe_map(const struct probe *probe, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
-}
-
-static bool is_body(const struct bpf_program *bpf)
-{
-	for (size_t i = 0; i < NW_PAIRS; i++) {
-		if (!strcmp(bpf_program__name(bpf), bodies[i]))
-			return true;
-	}
-	return false;
-}
-
-static bool attachable(const struct program *p)
-{
-	return !p->refusal && !is_body(p->bpf) &&
-	       bpf_program__type(p->bpf) == BPF_PROG_TYPE_TRACING &&
-	       bpf_program__expected_attach_type(p->bpf) == BPF_TRACE_RAW_TP;
-}
-
-/* What is left of a former session is void: see nw_storage. */
-static void new_session(struct probe *probe)
-{
-	memset(probe->shared->parked, 0, sizeof(probe->shared->parked));
-	probe->shared->session++;
-}
-
-/* Programs of a category while it is wanted, the others while anything is. */
-static bool wanted(const struct program *p, uint64_t wants)
-{
-	return p->category ? p->category->wants & wants : wants != 0;
-}
-
-static void detach_unwanted(struct probe *probe, uint64_t wants)
-{
-	for (size_t i = 0; i < probe->n_programs; i++) {
-		struct program *p = &probe->programs[i];
-
-		if (!p->link || wanted(p, wants))
-			continue;
-		bpf_link__destroy(p->link);
-		p->link = NULL;
-	}
-	probe->wants = wants;
-	probe->shared->attached = wants != 0;
-}
-
-int probe_attach(struct probe *probe, uint64_t wants)
-{
-	int err;
-
-	if (wants && !probe->wants)
-		new_session(probe);
-	for (size_t i = 0; i < probe->n_programs; i++) {
-		struct program *p = &probe->programs[i];
-
-		if (p->link || !attachable(p) || !wanted(p, wants))
-			continue;
-		p->link = bpf_program__attach(p->bpf);
-		if (p->link)
-			continue;
-		err = -errno;
-		log_error("attaching %s: %s", bpf_program__section_name(p->bpf), strerror(-err));
-		detach_unwanted(probe, probe->wants);
-		return err;
-	}
-	detach_unwanted(probe, wants);
-	return 0;
 }
 
 const char *probe_hook_refusal(const struct probe *probe, const struct category *category,
@@ -395,25 +343,6 @@ const char *probe_refusal(const struct probe *probe, const struct category *cate
 			return NULL;
 	}
 	return refusal;
-}
-
-/* Calls of the first program of a pair that the kernel skipped. */
-static uint64_t skipped_calls(const struct probe *probe)
-{
-	struct bpf_program *bpf = probe_program(probe, "nw_state");
-	struct bpf_prog_info info = {0};
-	__u32 size = sizeof(info);
-
-	if (!bpf || bpf_obj_get_info_by_fd(bpf_program__fd(bpf), &info, &size))
-		return 0;
-	return info.recursion_misses;
-}
-
-uint64_t probe_unseen(const struct probe *probe)
-{
-	uint64_t skipped = skipped_calls(probe), answered = probe->shared->twins;
-
-	return skipped > answered ? skipped - answered : 0;
 }
 
 struct bpf_program *probe_program(const struct probe *probe, const char *name)

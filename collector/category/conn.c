@@ -70,10 +70,11 @@ static uint64_t options(const Netwatch__Subscribe *subscribe)
 }
 
 static const struct category_hook hooks[] = {
-	{"tp_btf/inet_sock_set_state", NULL},
-	{"tp_btf/tcp_rcv_space_adjust",
-	 "an accepted connection is told up to a second late, when its process was found"},
-	{NULL, NULL},
+	{.name = "tp_btf/inet_sock_set_state"},
+	{.name = "tp_btf/tcp_rcv_space_adjust",
+	 .without =
+		 "an accepted connection is told up to a second late, when its process was found"},
+	{.name = NULL},
 };
 
 const struct category category_conn = {

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Programs that are loaded, attached while somebody wants what they tell. Loading: probe.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "category.h"
+#include "log.h"
+#include "privilege.h"
+#include "probe.h"
+#include "probe_table.h"
+
+const char *const probe_bodies[NW_PAIRS] = {[NW_PAIR_STATE] = "nw_state_body"};
+
+static bool is_body(const struct bpf_program *bpf)
+{
+	for (size_t i = 0; i < NW_PAIRS; i++) {
+		if (probe_bodies[i] && !strcmp(bpf_program__name(bpf), probe_bodies[i]))
+			return true;
+	}
+	return false;
+}
+
+static struct bpf_link *attach_tracing(const struct probe *probe, struct bpf_program *bpf)
+{
+	(void)probe;
+	return bpf_program__attach(bpf);
+}
+
+static struct bpf_link *attach_cgroup(const struct probe *probe, struct bpf_program *bpf)
+{
+	struct bpf_link *link = NULL;
+	int err = privilege_raise(true), saved;
+
+	if (err) {
+		errno = -err;
+		return NULL;
+	}
+	link = bpf_program__attach_cgroup(bpf, probe->cgroup);
+	saved = errno;
+	privilege_raise(false);
+	errno = saved;
+	return link;
+}
+
+/* How programs are attached, by their sections; others, such as iterators, are not. */
+static const struct attachment {
+	const char *section;
+	struct bpf_link *(*attach)(const struct probe *probe, struct bpf_program *bpf);
+} attachments[] = {
+	{"tp_btf/", attach_tracing},
+	{"fentry/", attach_tracing},
+	{"fexit/", attach_tracing},
+	{"cgroup_skb/", attach_cgroup},
+};
+
+static const struct attachment *attachment_of(const struct program *p)
+{
+	const char *section = bpf_program__section_name(p->bpf);
+
+	for (size_t i = 0; i < sizeof(attachments) / sizeof(attachments[0]); i++) {
+		if (!strncmp(section, attachments[i].section, strlen(attachments[i].section)))
+			return p->refusal || is_body(p->bpf) ? NULL : &attachments[i];
+	}
+	return NULL;
+}
+
+/* What is left of a former session is void: see nw_storage. */
+static void new_session(struct probe *probe)
+{
+	memset(probe->shared->parked, 0, sizeof(probe->shared->parked));
+	probe->shared->session++;
+}
+
+/* Programs of a category while it is wanted, the others while anything is. */
+static bool wanted(const struct program *p, uint64_t wants)
+{
+	if (!p->category)
+		return wants != 0;
+	if (p->hook && p->hook->wants)
+		return p->hook->wants & wants;
+	return (p->category->wants | p->category->also) & wants;
+}
+
+static void detach_unwanted(struct probe *probe, uint64_t wants)
+{
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+
+		if (!p->link || wanted(p, wants))
+			continue;
+		bpf_link__destroy(p->link);
+		p->link = NULL;
+	}
+	probe->wants = wants;
+	probe->shared->attached = wants != 0;
+}
+
+int probe_attach(struct probe *probe, uint64_t wants)
+{
+	int err;
+
+	if (wants && !probe->wants)
+		new_session(probe);
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		struct program *p = &probe->programs[i];
+		const struct attachment *attachment = attachment_of(p);
+
+		if (p->link || !attachment || !wanted(p, wants))
+			continue;
+		p->link = attachment->attach(probe, p->bpf);
+		if (p->link)
+			continue;
+		err = -errno;
+		log_error("attaching %s: %s", bpf_program__section_name(p->bpf), strerror(-err));
+		detach_unwanted(probe, probe->wants);
+		return err;
+	}
+	detach_unwanted(probe, wants);
+	return 0;
+}
+
+#define TWIN "_twin"
+
+/* The program that this one is the twin of, or NULL. */
+static struct bpf_program *first_of(const struct probe *probe, const struct program *twin)
+{
+	const char *name = bpf_program__name(twin->bpf);
+	size_t length = strlen(name);
+
+	if (twin->refusal || length < strlen(TWIN) || strcmp(name + length - strlen(TWIN), TWIN))
+		return NULL;
+	for (size_t i = 0; i < probe->n_programs; i++) {
+		const char *first = bpf_program__name(probe->programs[i].bpf);
+
+		if (strlen(first) == length - strlen(TWIN) && !strncmp(first, name, strlen(first)))
+			return probe->programs[i].bpf;
+	}
+	return NULL;
+}
+
+/* Calls of a program that the kernel skipped. */
+static uint64_t skipped_calls(struct bpf_program *bpf)
+{
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	if (!bpf || bpf_obj_get_info_by_fd(bpf_program__fd(bpf), &info, &size))
+		return 0;
+	return info.recursion_misses;
+}
+
+uint64_t probe_unseen(const struct probe *probe)
+{
+	uint64_t skipped = 0, answered = probe->shared->twins;
+
+	for (size_t i = 0; i < probe->n_programs; i++)
+		skipped += skipped_calls(first_of(probe, &probe->programs[i]));
+	return skipped > answered ? skipped - answered : 0;
+}
