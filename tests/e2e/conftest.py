@@ -131,9 +131,7 @@ def subscribe(netwatch):
     """A live `netwatch subscribe --events conn -o json`."""
 
     def run(*args, **options):
-        client = netwatch(
-            "subscribe", "-v", "--events", "conn", "-o", "json", *args, **options
-        )
+        client = netwatch(*harness.CONN, "-v", "-o", "json", *args, **options)
         return client.wait_subscribed()
 
     return run

@@ -12,7 +12,7 @@ import contract
 import netwatch_pb2 as pb
 import wire
 from contract_world import FakeCollector, tries
-from harness import ALICE, wait_until
+from harness import ALICE, CONN, wait_until
 
 LIMITS, ERRORS, EXITS = {}, {}, {}  # row of the contract -> function that tries it
 
@@ -204,7 +204,7 @@ def exit_of_error(world, name):
     hello = pb.Reply(hello=pb.Hello(major=1, category=["conn"], scope=pb.ALL))
     error = pb.Reply(error=pb.Error(code=pb.Error.Code.Value(name), message="the thing's name"))
     fake = FakeCollector(world.place, hello, error)
-    done = world.run("subscribe", "--events", "conn", socket=fake.socket)
+    done = world.run(*CONN, socket=fake.socket)
     assert "the thing's name" in done.stderr, done
     return done.returncode
 
@@ -265,7 +265,7 @@ def lossy(world):
     for options in [], ["--fail-on-loss"]:
         port = world.client.refused_port()
         watch = world.start(
-            "subscribe", "-v", "-d", port, "-o", "json", *options,
+            *CONN, "-v", "-d", port, "-o", "json", *options,
             socket=world.special.socket,
         ).wait_subscribed()
         os.kill(watch.pid, signal.SIGSTOP)

@@ -25,7 +25,7 @@ EVERYTHING = {"client", "server", "listen"}
 def subscribe(world):
     done = world.run("subscribe", "-v", "--port", world.port, "--no-follow")
     assert done.returncode == 0 and re.search("^subscribed", done.stderr, re.M), done
-    again = world.run("--port", world.port, "--no-follow", "-o", "json")
+    again = world.run("--events", "conn", "--port", world.port, "--no-follow", "-o", "json")
     assert len(again.stdout.splitlines()) == 3
 
 

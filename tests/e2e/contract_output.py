@@ -12,7 +12,7 @@ import contract
 import netwatch_pb2 as pb
 from contract_options import EVERYTHING
 from contract_world import tries
-from harness import end_process
+from harness import CONN, end_process
 
 OUTPUT = {}  # row of the contract -> function that tries it
 
@@ -186,7 +186,7 @@ def history(world):
 
 @tries(OUTPUT, "--no-follow")
 def no_follow(world):
-    done = world.run("subscribe", "--no-follow", "--port", world.port, "-o", "json")
+    done = world.run(*CONN, "--no-follow", "--port", world.port, "-o", "json")
     assert done.returncode == 0, done
     assert {world.name(json.loads(line)) for line in done.stdout.splitlines()} == EVERYTHING
 
@@ -203,7 +203,7 @@ def reconnect(world):
     path = str(world.place.new_path("again"))
     assert world.run("subscribe", "--reconnect", socket=path).returncode == 3
     first = world.start_collector(socket=path)
-    watch = world.start("subscribe", "-o", "json", "-d", world.port, "--reconnect", socket=path)
+    watch = world.start(*CONN, "-o", "json", "-d", world.port, "--reconnect", socket=path)
     watch.wait_events(1)
     end_process(first.process)
     world.start_collector(socket=path)
@@ -234,7 +234,7 @@ def stats(world):
 @tries(OUTPUT, "-- COMMAND")
 def command(world):
     def run(*words):
-        return world.run("subscribe", "--no-existing", "-d", world.port, "-o", "json", "--", *words)
+        return world.run(*CONN, "--no-existing", "-d", world.port, "-o", "json", "--", *words)
 
     connect = (
         "import socket; socket.create_connection(('127.0.0.1', %d)); print('done')" % world.port

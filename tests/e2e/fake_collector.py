@@ -9,7 +9,7 @@ import threading
 
 import netwatch_pb2 as pb
 import wire
-from harness import DEADLINE_S
+from harness import CONN, DEADLINE_S
 
 GONE = (wire.Closed, BrokenPipeError, ConnectionResetError)
 
@@ -47,7 +47,7 @@ GOOD = event(connection={"lport": 80}, conn={"event": "OPEN"})
 LINE = b'{"connection":{"lport":80},"conn":{"event":"OPEN"}}\n'  # of it, in JSON
 START = GREETED + GOOD
 REPLY_MAX = 64 * 1024  # of one message
-SUBSCRIBE = ["subscribe", "--events", "conn", "-o", "json"]
+SUBSCRIBE = [*CONN, "-o", "json"]
 
 
 class Peer(wire.Connection):

@@ -16,6 +16,9 @@ DEADLINE_S = 60
 ALICE, BOB = 61001, 61002  # users that no password file knows
 SERVICE_USER = "netwatch"
 PYTHON = "/usr/bin/python3"
+# What a test of connections asks for: without --events, whatever the collector has of the
+# default comes too.
+CONN = "subscribe", "--events", "conn"
 # How many of what is done many times; less where all is slow (tests/kernels/guest.sh).
 SCALE = float(os.environ.get("NETWATCH_SCALE", "1"))
 SANITIZED = "san" in os.environ.get("B", "")  # sanitizers take memory, and keep it

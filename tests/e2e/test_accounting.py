@@ -10,7 +10,7 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, sum_lost, wait_until
+from harness import ALICE, CONN, sum_lost, wait_until
 
 RING_FLOOD = 1500  # connects of three events: more than a ring of 64K holds
 QUEUE_FLOOD = 8000  # more than a client's queue and its socket hold
@@ -118,7 +118,7 @@ def test_loss_is_told_beside_a_table(start_collector, netwatch, actor, server_po
     collector = start_collector("--ring", "64K")
     client = actor()
     watch = netwatch(
-        "subscribe", "-v", "--events", "conn", "--dport", server_port, socket=collector.socket
+        *CONN, "-v", "--dport", server_port, socket=collector.socket
     )
     watch.wait_subscribed()
     collector.pause()

@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 import netwatch_pb2 as pb
-from harness import ALICE, DEADLINE_S, wait_until
+from harness import ALICE, CONN, DEADLINE_S, wait_until
 
 HOSTILE = b'\x1b[2J"\n\xff\xe2\x80\xae\\z'  # ESC, quote, newline, no UTF-8, U+202E
 HOSTILE_JSON = '\x1b[2J"\n\\xff\u202e\\z'
@@ -130,7 +130,7 @@ def test_count_of_existing(netwatch, actor, port):
     client = actor()
     for _ in range(3):
         client.connect(address="127.0.0.1", port=port)
-    watch = netwatch("subscribe", "--dport", port, "--count", 2, "-o", "json", uid=ALICE)
+    watch = netwatch(*CONN, "--dport", port, "--count", 2, "-o", "json", uid=ALICE)
     assert watch.wait() == 0
     assert [event["conn"]["event"] for event in watch.events()] == ["EXISTING"] * 2
 
@@ -163,7 +163,7 @@ def test_subscribed_comes_after_existing(netwatch, actor, port):
     process = subprocess.Popen(["true"])
     process.wait()
     watch = netwatch(
-        "subscribe", "-v", "-o", "json", "--dport", port, "--duration", "300ms", uid=ALICE,
+        *CONN, "-v", "-o", "json", "--dport", port, "--duration", "300ms", uid=ALICE,
         stdout=write_end,
     )
     os.close(write_end)
@@ -203,7 +203,8 @@ def test_lines_are_out_at_once(subscribe, actor, port):
 def test_default_command_is_subscribe(netwatch, actor, port):
     client = actor()
     client.connect(address="127.0.0.1", port=port)
-    watch = netwatch("-d", port, "-v", "-o", "json", uid=ALICE).wait_subscribed()
+    watch = netwatch("-d", port, "-v", "--events", "conn", "-o", "json", uid=ALICE)
+    watch.wait_subscribed()
     client.connects(count=1, address="127.0.0.1", port=port)
     watch.wait_events(3)
     assert [event["conn"]["event"] for event in watch.stopped_events()] == [

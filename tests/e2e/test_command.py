@@ -12,11 +12,11 @@ import pytest
 
 import harness
 import netwatch_pb2 as pb
-from harness import ALICE, PYTHON, sum_lost, wait_until
+from harness import ALICE, CONN, PYTHON, sum_lost, wait_until
 from stub import Stub
 from terminal import Terminal
 
-WATCH = "subscribe", "--events", "conn", "-o", "json", "--no-existing"
+WATCH = *CONN, "-o", "json", "--no-existing"
 SHOW_SIGNALS = "grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"
 OF_LIBC = 1 << 32 - 1 | 1 << 33 - 1
 ROUNDS = 50
@@ -181,7 +181,7 @@ def test_existing_comes_before(netwatch, actor, port):
     """In one pipe: what was there, then the line that it is live, then what COMMAND says."""
     actor().connect(address="127.0.0.1", port=port)
     client = netwatch(
-        "subscribe", "--events", "conn", "-v", "-H", "--dport", port, "--", "echo", "started",
+        *CONN, "-v", "-H", "--dport", port, "--", "echo", "started",
         uid=ALICE, stderr=subprocess.STDOUT,
     )
     assert client.wait() == 0
@@ -208,8 +208,8 @@ def test_count_of_existing_starts_it(netwatch, actor, port):
     """All that is to be printed was there before: COMMAND runs all the same."""
     actor().connect(address="127.0.0.1", port=port)
     client = netwatch(
-        "subscribe", "--events", "conn", "-o", "json", "-c", 1, "--dport", port, "--",
-        "sh", "-c", "echo ran; exit 3", uid=ALICE,
+        *CONN, "-o", "json", "-c", 1, "--dport", port, "--", "sh", "-c", "echo ran; exit 3",
+        uid=ALICE,
     )
     assert client.wait() == 3, client
     assert client.err.text() == "ran\n" and len(client.events()) == 1
@@ -339,8 +339,8 @@ def test_no_loss(netwatch, port):
 def test_reconnect_starts_it_once(netwatch, place):
     stub = Stub(place.new_path("stub"))
     client = netwatch(
-        "subscribe", "--events", "conn", "-v", "--reconnect", "--", "sh", "-c",
-        "echo started; read line; exit 2", socket=stub.path, stdin=subprocess.PIPE,
+        *CONN, "-v", "--reconnect", "--", "sh", "-c", "echo started; read line; exit 2",
+        socket=stub.path, stdin=subprocess.PIPE,
     )
     stub.live(epoch=1).close()
     said(client, "started")

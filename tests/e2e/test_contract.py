@@ -15,7 +15,7 @@ import contract_options as options
 import contract_output as output
 import netwatch_pb2 as pb
 from contract_world import World
-from harness import ALICE
+from harness import ALICE, CONN
 
 # What the contract has and the programs do not yet: refused, and not silently.
 LATER = {
@@ -128,7 +128,7 @@ def test_category(world, row):
 
 def test_time_needs_packet(world):
     """Words of section 2."""
-    refused(world.run("subscribe", "--events", "conn", "-t"), "--time")
+    refused(world.run(*CONN, "-t"), "--time")
 
 
 def test_all(world):
@@ -137,7 +137,7 @@ def test_all(world):
         done = world.run("list", word)
         assert done.returncode == 78 and "--history" in done.stderr, done
     for option, stages in ([], {"OPEN", "ESTABLISHED"}), (["-a"], {"OPEN", "ESTABLISHED", "CLOSE"}):
-        watch = world.start("subscribe", "-v", "-o", "json", "-d", world.port, "--no-existing",
+        watch = world.start(*CONN, "-v", "-o", "json", "-d", world.port, "--no-existing",
                             *option).wait_subscribed()
         fd = world.client.connect(address="127.0.0.1", port=world.port)["fd"]
         world.client.close(fd=fd)

@@ -7,7 +7,7 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, wait_until
+from harness import ALICE, BOB, CONN, wait_until
 from test_conn import stages
 
 
@@ -145,7 +145,7 @@ def test_slots_have_a_limit(collector):
 
 def test_slots_of_one_user_have_a_limit(subscribe, netwatch):
     watches = [subscribe("--dport", port, uid=ALICE) for port in range(1, 17)]
-    refused = netwatch("subscribe", "--events", "conn", "--dport", 17, uid=ALICE)
+    refused = netwatch(*CONN, "--dport", 17, uid=ALICE)
     assert refused.wait() == 1
     assert "16" in refused.err.text() or "limit" in refused.err.text().lower(), refused
     subscribe("--dport", 17, uid=BOB)

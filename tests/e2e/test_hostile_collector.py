@@ -13,6 +13,7 @@ import fake_collector as fake
 import netwatch_pb2 as pb
 import wire
 from fake_collector import BYE, GOOD, GREETED, HELLO, LINE, LIVE, REPLY_MAX, START
+from harness import CONN
 from wire import nested, varint
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -193,7 +194,7 @@ def test_hostile_text_of_status(place, how):
 def test_text_in_place_of_a_category(place):
     """What is not offered is told by its own name."""
     data = wire.frame(nested(1, b"\x08\1" + nested(6, TEXT)))
-    code, out, err = fake.run_against(place, data, "subscribe", "--events", "conn")
+    code, out, err = fake.run_against(place, data, *CONN)
     assert (code, out) == (78, b"") and fake.is_clean(err) and b'"conn"' in err
 
 

@@ -10,10 +10,10 @@ from google.protobuf import json_format
 import harness
 import netwatch_pb2 as pb
 from formats import ALL, Traffic, flat, frames, kinds, rows
-from harness import ALICE, BOB
+from harness import ALICE, BOB, CONN
 from stub import Stub
 
-EVENTS = "subscribe", "--events", "conn", "-v", "--no-existing"
+EVENTS = *CONN, "-v", "--no-existing"
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,7 @@ def test_csv_and_pb_are_json(watch):
 
 def test_pb_has_existing_before_subscribed(netwatch, traffic):
     client = netwatch(
-        "subscribe", "--events", "conn", "-o", "pb", "--no-follow", "--port", traffic.ports,
-        uid=ALICE,
+        *CONN, "-o", "pb", "--no-follow", "--port", traffic.ports, uid=ALICE
     )
     assert client.wait() == 0
     replies = frames(client)
@@ -136,7 +135,7 @@ def told(client):
 
 
 def run_stub(netwatch, stub, *options, **more):
-    client = netwatch("subscribe", "--events", "conn", *options, socket=stub.path, **more)
+    client = netwatch(*CONN, *options, socket=stub.path, **more)
     peer = stub.live()
     peer.event(connection=1)
     peer.lost()
@@ -232,11 +231,20 @@ def test_refused_prints_nothing(netwatch, collector, how):
         (["--uid", BOB], 77, "uid"),
         (["--last", 5], 78, "--history"),
         (["--since", "5m"], 78, "--history"),
-        (["--events", "packet"], 78, "packet"),
     ):
         client = netwatch("subscribe", "-o", how, *options, uid=ALICE)
         assert client.wait() == code, client
         assert not client.out.lines and word in client.err.text(), client
+
+
+@pytest.mark.parametrize("how", ["table", "csv", "pb", "json", "compact"])
+def test_not_offered_prints_nothing(netwatch, stub, how):
+    """What the collector does not have: the stub has conn alone."""
+    client = netwatch("subscribe", "--events", "packet", "-o", how, socket=stub.path)
+    with stub.accept() as peer:
+        peer.say_hello()
+        assert client.wait() == 78, client
+    assert not client.out.lines and '"packet"' in client.err.text(), client
 
 
 def test_header_without_events(netwatch, collector):

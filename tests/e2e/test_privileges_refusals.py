@@ -47,7 +47,7 @@ def test_no_cgroups(bare, subscribe, actor):
     port = server.server()
     here = subscribe("-a", "--dport", port, socket=collector.socket)
     there = harness.Client(
-        bare, collector.socket, "subscribe", "-v", "-a", "-o", "json", "--dport", port
+        bare, collector.socket, *harness.CONN, "-v", "-a", "-o", "json", "--dport", port
     )
     try:
         there.wait_subscribed()

@@ -11,11 +11,11 @@ import pytest
 
 import netwatch_pb2 as pb
 from formats import frames, kinds, rows
-from harness import ALICE, wait_until
+from harness import ALICE, CONN, wait_until
 from stub import Stub
 
-CONN = "subscribe", "--events", "conn", "-v"
-JSON = *CONN, "-o", "json"
+WATCH = *CONN, "-v"
+JSON = *WATCH, "-o", "json"
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_collector_killed_and_started_again(start_collector, netwatch, actor):
     client.connect(address="127.0.0.1", port=port)
     options = "--reconnect", "--dport", port, "--stats"
     watches = [
-        netwatch(*CONN, "-o", how, *options, uid=ALICE, socket=collector.socket)
+        netwatch(*WATCH, "-o", how, *options, uid=ALICE, socket=collector.socket)
         for how in ("json", "csv", "pb", "table")
     ]
     for watch in watches:

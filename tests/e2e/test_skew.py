@@ -13,10 +13,10 @@ from google.protobuf import json_format
 import fake_collector as fake
 import netwatch_pb2 as pb
 import wire
-from harness import DEADLINE_S
+from harness import CONN, DEADLINE_S
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-SUBSCRIBE = ["subscribe", "--events", "conn", "--stats"]
+SUBSCRIBE = [*CONN, "--stats"]
 
 
 def load_maker():
@@ -204,7 +204,7 @@ def test_json_is_read_back(place, name):
 
 def test_scope_is_not_guessed(place):
     for name in "older.collector", "newer.collector":
-        _, _, err = play(place, name, "subscribe", "--events", "conn", "-v")
+        _, _, err = play(place, name, *CONN, "-v")
         assert b"subscribed, scope unknown\n" in err, name
 
 
@@ -253,7 +253,7 @@ ENDS_WITH = {
 
 @pytest.mark.parametrize("name", ENDS_WITH)
 def test_end(place, name):
-    code, out, err = play(place, name, "subscribe", "--events", "conn", "-o", "json")
+    code, out, err = play(place, name, *CONN, "-o", "json")
     expected, sentence = ENDS_WITH[name]
     assert (code, out) == (expected, b"")
     assert sentence in err.decode() and err.count(b"\n") == 1, err
@@ -262,7 +262,7 @@ def test_end(place, name):
 def test_hello_without_categories(place):
     """Whoever lists none offers none."""
     data = fake.reply(hello=pb.Hello(major=1))
-    code, out, err = fake.run_with(place, lambda peer: peer.converse(data), *SUBSCRIBE[:3])
+    code, out, err = fake.run_with(place, lambda peer: peer.converse(data), *CONN)
     assert (code, out) == (78, b"") and b"conn" in err, err
 
 
@@ -281,7 +281,7 @@ GROUPS = {
 def test_group_is_no_message(place, body):
     """protobuf-c knows no groups, so no version has any: the end, and a clean one."""
     data = fake.hello() + fake.subscribed() + wire.frame(body)
-    code, out, err = fake.run_with(place, lambda peer: peer.converse(data), *SUBSCRIBE[:3])
+    code, out, err = fake.run_with(place, lambda peer: peer.converse(data), *CONN)
     assert code == 4 and b"no message" in err, err
     assert len(out.splitlines()) <= 1
 
@@ -298,7 +298,7 @@ def cut_short(place, name, cuts):
     with listener:
         for cut in cuts:
             client = subprocess.Popen(
-                [place.client, "--socket", path, "subscribe", "--events", "conn", "-o", "json"],
+                [place.client, "--socket", path, *CONN, "-o", "json"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

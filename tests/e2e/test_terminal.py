@@ -8,11 +8,11 @@ import pytest
 import harness
 import netwatch_pb2 as pb
 from formats import ALL, CONNECTS, Traffic
-from harness import ALICE
+from harness import ALICE, CONN
 from stub import Stub
 from terminal import Terminal
 
-EVENTS = "subscribe", "--events", "conn", "-v", "--no-existing"
+EVENTS = *CONN, "-v", "--no-existing"
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +84,7 @@ def test_long_values_in_a_terminal(netwatch, stub, columns):
     """The longest addresses, and a name that grows when it is escaped."""
     terminal = Terminal(columns)
     client = netwatch(
-        "subscribe", "--events", "conn", socket=stub.path, stdout=terminal.stdout,
-        env={"TERM": "xterm"},
+        *CONN, socket=stub.path, stdout=terminal.stdout, env={"TERM": "xterm"}
     )
     terminal.close()
     peer = stub.live()

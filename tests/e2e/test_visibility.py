@@ -9,7 +9,7 @@ import time
 import pytest
 
 import wire
-from harness import ALICE, BOB, PYTHON, SERVICE_USER
+from harness import ALICE, BOB, CONN, PYTHON, SERVICE_USER
 from test_conn import stages
 
 # Everyday: as many cycles as fit in some seconds; else so many per user.
@@ -122,8 +122,8 @@ def test_own_uid_may_be_named(subscribe, actor):
 
 def test_nobody_sees_nothing(netwatch, collector, actor):
     client, port, count = traffic(actor, NOBODY)
-    watch = netwatch("subscribe", "-v", "-a", "--dport", port, "-o", "json", uid=NOBODY)
-    root = netwatch("subscribe", "-v", "-a", "--dport", port, "-o", "json").wait_subscribed()
+    watch = netwatch(*CONN, "-v", "-a", "--dport", port, "-o", "json", uid=NOBODY)
+    root = netwatch(*CONN, "-v", "-a", "--dport", port, "-o", "json").wait_subscribed()
     client.connects(count=count, address="127.0.0.1", port=port)
     root.wait_events(3 * count)
     watch.stop()
