@@ -53,6 +53,7 @@ def generate_protocol(path):
 def pytest_configure(config):
     """Before the tests are collected, since they import the generated module."""
     config.addinivalue_line("markers", "own_collector: not the one that the file's tests share")
+    config.addinivalue_line("markers", "alone: measures what tests beside it would change")
     if os.geteuid() != 0:
         raise pytest.UsageError("the end-to-end tests need root: sudo make test")
     try:
