@@ -40,13 +40,18 @@ enum bpf_map_type {
 #define BPF_RB_FORCE_WAKEUP	    2
 #define BPF_RB_AVAIL_DATA	    0
 
-#define AF_INET6     10
-#define SOCK_STREAM  1
-#define IPPROTO_TCP  6
-#define PF_KTHREAD   0x00200000
-#define ECONNABORTED 103
-#define ECONNRESET   104
-#define EPIPE	     32
+#define AF_INET6	 10
+#define SOCK_STREAM	 1
+#define IPPROTO_TCP	 6
+#define IPPROTO_HOPOPTS	 0
+#define IPPROTO_ROUTING	 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_AH	 51
+#define IPPROTO_DSTOPTS	 60
+#define PF_KTHREAD	 0x00200000
+#define ECONNABORTED	 103
+#define ECONNRESET	 104
+#define EPIPE		 32
 
 enum {
 	TCP_ESTABLISHED = 1,
