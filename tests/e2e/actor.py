@@ -187,6 +187,12 @@ def make(family="AF_INET"):
     return made.fileno()
 
 
+def option(fd, level, name, value):
+    """A socket option; value: a number, or bytes as hex."""
+    value = bytes.fromhex(value) if isinstance(value, str) else value
+    sockets[fd].setsockopt(level, name, value)
+
+
 def use(fd, address, port):
     """Connects what was made before."""
     sockets[fd].connect((address, port))
@@ -321,8 +327,8 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, shutdown, make, use, open_mailbox, pass_to,
-    take, close, reset, connects, failures, serve, served, drop_served, whoami,
+    hold, open_as, give, send, receive, receive_end, shutdown, make, option, use, open_mailbox,
+    pass_to, take, close, reset, connects, failures, serve, served, drop_served, whoami,
 ]
 
 
