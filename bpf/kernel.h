@@ -26,6 +26,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -40,13 +41,19 @@ enum bpf_map_type {
 #define BPF_RB_FORCE_WAKEUP	    2
 #define BPF_RB_AVAIL_DATA	    0
 
-#define AF_INET6     10
-#define SOCK_STREAM  1
-#define IPPROTO_TCP  6
-#define PF_KTHREAD   0x00200000
-#define ECONNABORTED 103
-#define ECONNRESET   104
-#define EPIPE	     32
+#define AF_INET		 2
+#define AF_INET6	 10
+#define SOCK_STREAM	 1
+#define IPPROTO_TCP	 6
+#define IPPROTO_HOPOPTS	 0
+#define IPPROTO_ROUTING	 43
+#define IPPROTO_FRAGMENT 44
+#define IPPROTO_AH	 51
+#define IPPROTO_DSTOPTS	 60
+#define PF_KTHREAD	 0x00200000
+#define ECONNABORTED	 103
+#define ECONNRESET	 104
+#define EPIPE		 32
 
 enum {
 	TCP_ESTABLISHED = 1,
@@ -158,7 +165,25 @@ struct socket {
 	struct sock *sk;
 };
 
+struct request_sock_ops {
+	int family;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+	const struct request_sock_ops *rsk_ops;
+};
+
+struct sk_buff {
+	unsigned int len;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
+};
+
 struct file;
+struct dst_entry;
+struct tcp_fastopen_cookie;
 
 struct task_struct {
 	unsigned int flags;

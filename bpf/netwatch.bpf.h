@@ -368,6 +368,53 @@ static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, 
 	return mask;
 }
 
+/*
+ * A listener handles segments of peers whom it does not know: what its owner's slots want of
+ * them, they get only if that owner is kept. Slots that do not ask for it do without.
+ */
+static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, struct nw_side *t,
+						  __u32 side)
+{
+	__u64 mask =
+		READ(shared.want[NW_WANT_PACKET]) & ~(t->unknown[NW_PID] & t->unknown[NW_COMM]);
+	struct sock *sk = nw_sk(tp);
+
+	if (!mask || sk->__sk_common.skc_state != TCP_LISTEN)
+		return 0;
+	if (t->used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+	if (t->used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, sk->sk_uid.val);
+	return mask & t->role[NW_ROLE_SERVER];
+}
+
+/*
+ * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
+ * nothing need be kept about it: most sockets of a host never get storage.
+ */
+static __noinline int nw_possible(struct tcp_sock *tp)
+{
+	__u32 side = READ(shared.key) & 1;
+
+	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
+				  true) ||
+	       nw_classify_listener(tp, &shared.side[side], side);
+}
+
+/*
+ * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
+ * kernel refuses storage, an event is made without, and nothing is remembered.
+ */
+static __always_inline struct nw_socket *
+nw_storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
+{
+	if (w)
+		return w;
+	if (!nw_possible(tp))
+		return NULL;
+	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
+}
+
 static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
 				    __u32 lport_side)
 {

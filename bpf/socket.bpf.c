@@ -70,32 +70,6 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	WRITE(w->generation, w->generation + 1);
 }
 
-/*
- * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
- * nothing need be kept about it: most sockets of a host never get storage.
- */
-static __noinline int possible(struct tcp_sock *tp)
-{
-	__u32 side = READ(shared.key) & 1;
-
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
-				  true) != 0;
-}
-
-/*
- * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
- * kernel refuses storage, an event is made without, and nothing is remembered.
- */
-static __always_inline struct nw_socket *
-storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
-{
-	if (w)
-		return w;
-	if (!possible(tp))
-		return NULL;
-	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
-}
-
 /* False: it lives no longer than this event, and nothing can wait in it. */
 static __always_inline bool is_stored(const struct nw_socket *w)
 {
@@ -187,7 +161,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	__u32 flags;
 
 	if (newstate == TCP_CLOSE) {
-		if (!w && !possible(tp))
+		if (!w && !nw_possible(tp))
 			return 0;
 		w = w ?: &uncached;
 		w->state = newstate;
@@ -197,7 +171,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 		unpark(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
-	w = storage_if_possible(tp, w, &uncached);
+	w = nw_storage_if_possible(tp, w, &uncached);
 	if (!w)
 		return 0;
 	w->state = newstate;
@@ -364,7 +338,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	if (shared.attached)
-		w = storage_if_possible(tp, nw_storage(tp, 0), &uncached);
+		w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
 	if (!w)
 		w = &uncached;
 	set_owner(w, task, NW_OWNER_HOLDS_FILE);
