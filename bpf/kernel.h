@@ -149,6 +149,8 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u8 icsk_ca_state : 5;
+	__u8 icsk_pending;
 };
 
 struct tcp_sock {
@@ -156,9 +158,40 @@ struct tcp_sock {
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us;
+	__u32 mdev_us;
+	__u32 snd_cwnd;
+	__u32 snd_ssthresh;
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u32 total_retrans;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+};
+
+struct inet_request_sock {
+	struct request_sock req;
+};
+
+struct tcp_request_sock {
+	struct inet_request_sock req;
+	__u32 snt_isn;
+};
+
+struct sk_buff {
+	unsigned int len;
+	char cb[48];
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
+	union {
+		struct {
+			__u16 tcp_gso_segs;
+		};
+	};
+	__u8 tcp_flags;
 };
 
 struct socket {

@@ -31,11 +31,14 @@ struct nw_socket {
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
-	__u32 session; /* of nw_shared, in which the rest was written */
-	__u32 owner;   /* enum nw_owner */
-	__u8 role;     /* enum nw_role */
-	__u8 state;    /* TCP state of the last change that was handled */
-	__u8 reserved[6];
+	__u32 session;	   /* of nw_shared, in which the rest was written */
+	__u32 owner;	   /* enum nw_owner */
+	__u32 retransmits; /* segments sent again, of all causes; see nw_retransmits_known */
+	__u32 fast_retransmits;
+	__u32 timeout_retransmits;
+	__u8 role;  /* enum nw_role */
+	__u8 state; /* TCP state of the last change that was handled */
+	__u8 reserved[2];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -160,6 +163,24 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
+/* Of a new life. */
+static __always_inline void nw_reset_retransmits(struct nw_socket *w)
+{
+	w->retransmits = 0;
+	w->fast_retransmits = 0;
+	w->timeout_retransmits = 0;
+}
+
+/*
+ * Programs of category retransmit count; they are not always attached, and a socket may be older
+ * than its storage. What they count by cause is known exactly if no retransmission is missing,
+ * by the kernel's own count.
+ */
+static __always_inline bool nw_retransmits_known(const struct nw_socket *w, struct tcp_sock *tp)
+{
+	return w->retransmits == tp->total_retrans;
+}
+
 /*
  * The socket's storage. While no program was attached its owner may have changed, or it was
  * cloned from a listener unnoticed: what an older session stored is forgotten.
@@ -179,6 +200,7 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->born_ns = 0;
 		w->parked = 0;
 		w->state = 0;
+		nw_reset_retransmits(w);
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}

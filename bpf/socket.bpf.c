@@ -67,6 +67,7 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->told_ns = now;
 	w->parked = 0;
 	w->handshake_us = 0;
+	nw_reset_retransmits(w);
 	WRITE(w->generation, w->generation + 1);
 }
 
@@ -90,8 +91,10 @@ static __always_inline __u32 established(struct tcp_sock *tp, struct nw_socket *
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 	} else {
 		/* Also invalidates the mask: only now are a child's addresses right on 6.1. */
-		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET) {
 			begin(w, NW_ROLE_SERVER, now);
+			w->retransmits = tp->total_retrans; /* the SYN-ACK's */
+		}
 		/* Its first RTT is the handshake's. */
 		w->handshake_us = tp->srtt_us >> 3;
 		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
