@@ -4,10 +4,12 @@
 
 #include "category.h"
 #include "category/conn.h"
+#include "category/tcpinfo.h"
 #include "kernel_side.h"
 
 const struct category *const categories[] = {
 	[NW_CATEGORY_CONN] = &category_conn,
+	[NW_CATEGORY_TCPINFO] = &category_tcpinfo,
 };
 const size_t n_categories = sizeof(categories) / sizeof(categories[0]);
 
