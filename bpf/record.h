@@ -120,15 +120,6 @@ struct nw_counters {
 	__u8 reserved;
 };
 
-struct nw_tcpinfo_record {
-	struct nw_record head;
-	struct nw_counters counters;
-	__u64 bytes_acked_delta;
-	__u64 bytes_received_delta;
-	__u32 has_deltas;
-	__u32 reserved[3];
-};
-
 /* What a walk finds of one socket. */
 struct nw_row {
 	struct nw_connection connection;
@@ -150,7 +141,6 @@ _Static_assert(sizeof(struct nw_record) == 112, "nw_record");
 _Static_assert(sizeof(struct nw_conn_record) == 128 - 8, "nw_conn_record");
 _Static_assert(sizeof(struct nw_conn_end_record) == 192 - 8, "nw_conn_end_record");
 _Static_assert(sizeof(struct nw_counters) == 104, "nw_counters");
-_Static_assert(sizeof(struct nw_tcpinfo_record) == 256 - 8, "nw_tcpinfo_record");
 _Static_assert(sizeof(struct nw_row) == 240, "nw_row");
 _Static_assert(sizeof(struct nw_full_row) == 344, "nw_full_row");
 #endif

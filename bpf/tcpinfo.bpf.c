@@ -4,6 +4,7 @@
  * and at the end of each. Packets cost nothing.
  */
 #include "tcpinfo.bpf.h"
+#include "tcpinfo.h"
 
 char LICENSE[] SEC("license") = "GPL";
 

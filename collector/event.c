@@ -10,6 +10,7 @@
 #include "event.h"
 #include "frame.h"
 #include "kernel_side.h"
+#include "tcpinfo.h"
 #include "wire.h"
 
 #define REPLY_EVENT 3 /* field number of netwatch.Reply.event */

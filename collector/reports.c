@@ -13,6 +13,7 @@
 #include "log.h"
 #include "probe.h"
 #include "reports.h"
+#include "tcpinfo.h"
 
 /*
  * A tick goes in slices, so that neither the ring nor a client's queue has to hold all reports

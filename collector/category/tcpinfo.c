@@ -5,6 +5,8 @@
 #include "tcpinfo.h"
 #include "tcpinfo.skel.h"
 
+#include "../../bpf/tcpinfo.h"
+
 #define INFINITE_SSTHRESH 0x7fffffff /* TCP_INFINITE_SSTHRESH */
 #define NO_RTT		  UINT32_MAX /* of struct minmax, before the first sample */
 
