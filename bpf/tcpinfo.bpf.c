@@ -83,20 +83,35 @@ static __always_inline bool count(struct nw_tcpinfo_record *r, struct nw_socket 
 	return true;
 }
 
-/* A report to the slots of one interval. */
-static __always_inline void report(struct tcp_sock *tp, struct nw_socket *w, struct nw_report *last,
-				   __u64 receivers, __u32 uid, __u32 generation)
+/*
+ * A report to the slots of one interval: to `receivers`, of the socket's owner uid_i >> 32, at
+ * interval uid_i & 0xffffffff. No static function has room for more arguments. Returns 1: it was
+ * made, or is counted as lost; 0: at this tick it was made before.
+ */
+static __noinline int report(struct tcp_sock *tp, struct nw_socket *w, __u64 receivers, __u64 uid_i)
 {
-	struct nw_tcpinfo_record *r = nw_reserve_chatty(sizeof(*r), receivers);
+	struct nw_interval *interval = &shared.interval[uid_i & (NW_INTERVALS - 1)];
 	int state = nw_sk(tp)->__sk_common.skc_state;
+	struct nw_tcpinfo_record *r;
+	struct nw_reports *all;
+	struct nw_report *last = NULL;
 
+	all = bpf_sk_storage_get(&reports, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (all) {
+		last = &all->of[uid_i & (NW_INTERVALS - 1)];
+		if (last->tick == interval->tick)
+			return 0;
+		last->tick = interval->tick;
+	}
+	r = nw_reserve_chatty(sizeof(*r), receivers);
 	if (!r)
-		return;
-	fill(r, tp, w, receivers, uid, state << 8 | state);
-	if (last ? count(r, w, last, generation) : !ending(w))
+		return 1;
+	fill(r, tp, w, receivers, uid_i >> 32, state << 8 | state);
+	if (last ? count(r, w, last, interval->generation) : !ending(w))
 		nw_submit(r);
 	else
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+	return 1;
 }
 
 /* The words are read before the key, as in nw_receivers. */
@@ -111,30 +126,20 @@ static __always_inline __u64 read_words(__u64 slots[NW_INTERVALS], __u32 due)
 	return any;
 }
 
-/* Returns to how many intervals. */
+/* Returns how many reports. */
 static __noinline int report_due(struct tcp_sock *tp, struct nw_socket *w)
 {
 	__u64 slots[NW_INTERVALS], mask;
-	struct nw_reports *all = NULL;
 	int n = 0;
 	__u32 uid;
 
 	if (!read_words(slots, shared.due))
 		return 0;
 	mask = nw_mask(tp, w, &uid);
-	for (int i = 0; i < NW_INTERVALS; i++) {
-		struct nw_interval *interval = &shared.interval[i];
-
-		if (!(slots[i] & mask))
-			continue;
-		if (!all)
-			all = bpf_sk_storage_get(&reports, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (all && all->of[i].tick == interval->tick)
-			continue;
-		if (all)
-			all->of[i].tick = interval->tick;
-		report(tp, w, all ? &all->of[i] : NULL, slots[i] & mask, uid, interval->generation);
-		n++;
+#pragma clang loop unroll(full)
+	for (__u64 i = 0; i < NW_INTERVALS; i++) {
+		if (slots[i] & mask)
+			n += report(tp, w, slots[i] & mask, (__u64)uid << 32 | i);
 	}
 	return n;
 }
@@ -170,15 +175,9 @@ int nw_report(struct bpf_iter__bpf_sk_storage_map *ctx)
 }
 
 /* Takes the differences from the last report, and makes it void: the socket may be used again. */
-static __always_inline void finish(struct nw_tcpinfo_record *r, struct nw_reports *all, __u32 i)
+static __always_inline void finish(struct nw_tcpinfo_record *r, struct nw_report *last,
+				   __u32 generation)
 {
-	__u32 generation = shared.interval[i].generation;
-	struct nw_report *last;
-
-	if (!all)
-		return;
-	asm volatile("" : "+r"(i)); /* or it is added to a pointer that may be NULL */
-	last = &all->of[i];
 	if (__sync_lock_test_and_set(&last->generation, 0) != generation)
 		return;
 	r->has_deltas = 1;
@@ -190,30 +189,40 @@ static __always_inline void finish(struct nw_tcpinfo_record *r, struct nw_report
 		__sync_lock_test_and_set(&last->bytes_received, r->counters.bytes_received);
 }
 
-static __noinline int report_end(struct tcp_sock *tp, int oldstate)
+/* As report. */
+static __noinline int report_end(struct tcp_sock *tp, struct nw_socket *w, __u64 receivers,
+				 __u64 uid_i, int oldstate)
+{
+	struct nw_tcpinfo_record *r;
+	struct nw_reports *all;
+
+	if (__sync_fetch_and_add(&w->parked, 0) == ~0U) /* a barrier behind nw_state's store */
+		return 0;
+	all = bpf_sk_storage_get(&reports, tp, 0, 0);
+	r = nw_reserve_chatty(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	fill(r, tp, w, receivers, uid_i >> 32, oldstate << 8 | TCP_CLOSE);
+	if (all)
+		finish(r, &all->of[uid_i & (NW_INTERVALS - 1)],
+		       shared.interval[uid_i & (NW_INTERVALS - 1)].generation);
+	nw_submit(r);
+	return 0;
+}
+
+static __noinline int report_ends(struct tcp_sock *tp, int oldstate)
 {
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0) ?: &uncached;
 	__u64 slots[NW_INTERVALS], mask;
-	struct nw_reports *all;
 	__u32 uid;
 
 	if (!read_words(slots, ~0U))
 		return 0;
 	mask = nw_mask(tp, w, &uid);
-	if (__sync_fetch_and_add(&w->parked, 0) == ~0U) /* a barrier behind nw_state's store */
-		return 0;
-	all = bpf_sk_storage_get(&reports, tp, 0, 0);
-	for (int i = 0; i < NW_INTERVALS; i++) {
-		struct nw_tcpinfo_record *r;
-
-		if (!(slots[i] & mask))
-			continue;
-		r = nw_reserve_chatty(sizeof(*r), slots[i] & mask);
-		if (!r)
-			continue;
-		fill(r, tp, w, slots[i] & mask, uid, oldstate << 8 | TCP_CLOSE);
-		finish(r, all, i);
-		nw_submit(r);
+#pragma clang loop unroll(full)
+	for (__u64 i = 0; i < NW_INTERVALS; i++) {
+		if (slots[i] & mask)
+			report_end(tp, w, slots[i] & mask, (__u64)uid << 32 | i, oldstate);
 	}
 	return 0;
 }
@@ -233,7 +242,7 @@ int BPF_PROG(nw_report_end, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	tp = nw_tcp_sock(sk);
 	if (tp)
-		report_end(tp, oldstate);
+		report_ends(tp, oldstate);
 	nw_end(run);
 	return 0;
 }
@@ -246,7 +255,7 @@ int BPF_PROG(nw_report_end_twin, struct sock *sk, int oldstate, int newstate)
 	if (newstate != TCP_CLOSE || !nw_missed(NW_PAIR_TCPINFO))
 		return 0;
 	tp = nw_tcp_sock(sk);
-	return tp ? report_end(tp, oldstate) : 0;
+	return tp ? report_ends(tp, oldstate) : 0;
 }
 
 /* Nobody wants reports any more. */
