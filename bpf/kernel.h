@@ -113,6 +113,14 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -120,6 +128,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	refcount_t skc_refcnt;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -137,6 +146,10 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	int sk_sndbuf;
+	int sk_wmem_queued;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
@@ -149,8 +162,18 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u32 icsk_rto;
 	__u8 icsk_ca_state : 5;
 	__u8 icsk_pending;
+};
+
+struct minmax_sample {
+	__u32 t;
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3];
 };
 
 struct tcp_sock {
@@ -159,15 +182,26 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u32 srtt_us;
 	__u32 mdev_us;
+	struct minmax rtt_min;
 	__u32 snd_cwnd;
 	__u32 snd_ssthresh;
+	__u32 snd_wnd;
+	__u32 rcv_wnd;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 packets_out;
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u32 total_retrans;
 };
 
+struct request_sock_ops {
+	int family;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
+	const struct request_sock_ops *rsk_ops;
 };
 
 struct inet_request_sock {
@@ -182,6 +216,9 @@ struct tcp_request_sock {
 struct sk_buff {
 	unsigned int len;
 	char cb[48];
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned char *head;
 };
 
 struct tcp_skb_cb {
@@ -196,22 +233,6 @@ struct tcp_skb_cb {
 
 struct socket {
 	struct sock *sk;
-};
-
-struct request_sock_ops {
-	int family;
-};
-
-struct request_sock {
-	struct sock_common __req_common;
-	const struct request_sock_ops *rsk_ops;
-};
-
-struct sk_buff {
-	unsigned int len;
-	__u16 transport_header;
-	__u16 network_header;
-	unsigned char *head;
 };
 
 struct file;

@@ -4,6 +4,7 @@
  * those that exist. Attached whenever anything is, since every category needs the owner.
  */
 #include "conn.bpf.h"
+#include "tcpinfo.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -300,8 +301,8 @@ int BPF_PROG(nw_receive, struct sock *sk)
 	return used(sk);
 }
 
-/* Rows of a walk go to the iterator's reader; one socket may have several. */
-static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, struct nw_socket *w)
+static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				  struct nw_socket *w)
 {
 	struct nw_row row = {};
 	struct sock *sk = nw_sk(tp);
@@ -319,6 +320,27 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	row.parked = w->parked != 0;
 	bpf_seq_write(meta->seq, &row, sizeof(row));
 	return 0;
+}
+
+static __noinline int emit_counters(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	struct nw_counters counters;
+
+	nw_fill_counters(&counters, tp, w, nw_sk(tp)->__sk_common.skc_state, bpf_ktime_get_ns());
+	bpf_seq_write(meta->seq, &counters, sizeof(counters));
+	return 0;
+}
+
+/*
+ * A struct nw_full_row goes to the iterator's reader; one socket may have several. In two parts,
+ * since a stack has no room for both.
+ */
+static __always_inline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	emit_socket(meta, tp, w);
+	return emit_counters(meta, tp, w);
 }
 
 /* Sockets that a process holds open, of all network namespaces. */

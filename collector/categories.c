@@ -7,6 +7,7 @@
 #include "category/conn.h"
 #include "category/packet.h"
 #include "category/retransmit.h"
+#include "category/tcpinfo.h"
 #include "kernel_side.h"
 
 const struct category *const categories[] = {
@@ -14,6 +15,7 @@ const struct category *const categories[] = {
 	[NW_CATEGORY_PACKET] = &category_packet,
 	[NW_CATEGORY_RETRANSMIT] = &category_retransmit,
 	[NW_CATEGORY_CONGESTION] = &category_congestion,
+	[NW_CATEGORY_TCPINFO] = &category_tcpinfo,
 };
 const size_t n_categories = sizeof(categories) / sizeof(categories[0]);
 
