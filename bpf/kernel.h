@@ -40,9 +40,13 @@ enum bpf_map_type {
 #define BPF_RB_FORCE_WAKEUP	    2
 #define BPF_RB_AVAIL_DATA	    0
 
+#define ETH_P_IP     0x0800
+#define ETH_P_IPV6   0x86dd
 #define AF_INET6     10
 #define SOCK_STREAM  1
 #define IPPROTO_TCP  6
+#define RTN_LOCAL    2
+#define RTF_LOCAL    0x80000000
 #define PF_KTHREAD   0x00200000
 #define ECONNABORTED 103
 #define ECONNRESET   104
@@ -106,6 +110,10 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -113,9 +121,11 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
 };
 
 typedef struct {
@@ -123,6 +133,7 @@ typedef struct {
 } socket_lock_t;
 
 struct bpf_local_storage;
+struct socket;
 
 struct sock {
 	struct sock_common __sk_common;
@@ -130,6 +141,7 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	struct socket *sk_socket;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
@@ -146,12 +158,43 @@ struct inet_connection_sock {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 rcv_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us;
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u32 total_retrans;
+};
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
+struct rtable {
+	struct dst_entry dst;
+	__u16 rt_type;
+};
+
+struct rt6_info {
+	struct dst_entry dst;
+	__u32 rt6i_flags;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	unsigned long _skb_refdst;
+	unsigned int len;
+	__be16 protocol;
+	__u16 network_header;
+	unsigned int tail;
+	unsigned char *head;
+	unsigned char *data;
 };
 
 struct socket {

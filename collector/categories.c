@@ -4,10 +4,12 @@
 
 #include "category.h"
 #include "category/conn.h"
+#include "category/error.h"
 #include "kernel_side.h"
 
 const struct category *const categories[] = {
 	[NW_CATEGORY_CONN] = &category_conn,
+	[NW_CATEGORY_ERROR] = &category_error,
 };
 const size_t n_categories = sizeof(categories) / sizeof(categories[0]);
 
