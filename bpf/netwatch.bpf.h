@@ -38,7 +38,8 @@ struct nw_socket {
 	__u32 timeout_retransmits;
 	__u8 role;  /* enum nw_role */
 	__u8 state; /* TCP state of the last change that was handled */
-	__u8 reserved[2];
+	__u8 known; /* it stands in the map `known`: see known.bpf.h */
+	__u8 reserved[1];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -201,6 +202,7 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->parked = 0;
 		w->state = 0;
 		nw_reset_retransmits(w);
+		w->known = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}
@@ -446,14 +448,9 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
 }
 
-/*
- * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
- * NULL: there is none, and only slots accept it that do not ask whose it is.
- */
-static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_sock *tp,
-					    struct nw_socket *w, __u32 uid)
+/* The slots that accept its ends, of the tables of one side. */
+static __always_inline __u64 nw_classify_ends(struct nw_subject *s, __u32 side)
 {
-	__u32 side = READ(shared.key) & 1;
 	struct nw_side *t = &shared.side[side];
 	__u64 used = t->used, mask = t->family[s->family == 6];
 
@@ -463,6 +460,20 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
 	if (mask && used & NW_USED_PREFIXES)
 		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
+	return mask;
+}
+
+/*
+ * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
+ * NULL: there is none, and only slots accept it that do not ask whose it is.
+ */
+static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_sock *tp,
+					    struct nw_socket *w, __u32 uid)
+{
+	__u32 side = READ(shared.key) & 1;
+	struct nw_side *t = &shared.side[side];
+	__u64 used = t->used, mask = nw_classify_ends(s, side);
+
 	if (!mask)
 		return 0;
 	if (!tp || !w)

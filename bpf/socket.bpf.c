@@ -4,6 +4,7 @@
  * those that exist. Attached whenever anything is, since every category needs the owner.
  */
 #include "conn.bpf.h"
+#include "known.bpf.h"
 #include "tcpinfo.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -69,6 +70,7 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->parked = 0;
 	w->handshake_us = 0;
 	nw_reset_retransmits(w);
+	w->known = 0;
 	WRITE(w->generation, w->generation + 1);
 }
 
@@ -76,6 +78,13 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 static __always_inline bool is_stored(const struct nw_socket *w)
 {
 	return w->session != 0;
+}
+
+/* For those who learn of a segment and not of its socket. */
+static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
+{
+	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
+		__sync_fetch_and_add(&shared.not_known, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */
@@ -132,8 +141,10 @@ static __always_inline int used(struct sock *sk)
 	if (!w || w->owner == NW_OWNER_USED_SOCKET)
 		return 0;
 	owner_from_current(tp, w);
-	if (w->owner == NW_OWNER_USED_SOCKET)
+	if (w->owner == NW_OWNER_USED_SOCKET) {
 		unpark(tp, w);
+		remember(tp, w);
+	}
 	return 0;
 }
 
@@ -173,6 +184,8 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 		if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
 			owner_from_current(tp, w);
 		unpark(tp, w);
+		if (w->known)
+			nw_forget_known(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
 	w = nw_storage_if_possible(tp, w, &uncached);
@@ -187,6 +200,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	}
 	if (flags)
 		unpark(tp, w);
+	remember(tp, w);
 	return 0;
 }
 
@@ -371,6 +385,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 		w->role = NW_ROLE_SERVER;
 		WRITE(w->generation, w->generation + 1);
 	}
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 
@@ -394,6 +409,7 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	since = PARKED_STAGE(w->parked) == NW_CONN_OPEN ? w->born_ns : w->established_ns;
 	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
 		unpark(tp, w);
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 
