@@ -31,11 +31,15 @@ struct nw_socket {
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
-	__u32 session; /* of nw_shared, in which the rest was written */
-	__u32 owner;   /* enum nw_owner */
-	__u8 role;     /* enum nw_role */
-	__u8 state;    /* TCP state of the last change that was handled */
-	__u8 reserved[6];
+	__u32 session;	   /* of nw_shared, in which the rest was written */
+	__u32 owner;	   /* enum nw_owner */
+	__u32 retransmits; /* segments sent again, of all causes; see nw_retransmits_known */
+	__u32 fast_retransmits;
+	__u32 timeout_retransmits;
+	__u8 role;  /* enum nw_role */
+	__u8 state; /* TCP state of the last change that was handled */
+	__u8 known; /* it stands in the map `known`: see known.bpf.h */
+	__u8 reserved[1];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -160,6 +164,24 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
+/* Of a new life. */
+static __always_inline void nw_reset_retransmits(struct nw_socket *w)
+{
+	w->retransmits = 0;
+	w->fast_retransmits = 0;
+	w->timeout_retransmits = 0;
+}
+
+/*
+ * Programs of category retransmit count; they are not always attached, and a socket may be older
+ * than its storage. What they count by cause is known exactly if no retransmission is missing,
+ * by the kernel's own count.
+ */
+static __always_inline bool nw_retransmits_known(const struct nw_socket *w, struct tcp_sock *tp)
+{
+	return w->retransmits == tp->total_retrans;
+}
+
 /*
  * The socket's storage. While no program was attached its owner may have changed, or it was
  * cloned from a listener unnoticed: what an older session stored is forgotten.
@@ -179,6 +201,8 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->born_ns = 0;
 		w->parked = 0;
 		w->state = 0;
+		nw_reset_retransmits(w);
+		w->known = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}
@@ -429,14 +453,9 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
 }
 
-/*
- * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
- * NULL: there is none, and only slots accept it that do not ask whose it is.
- */
-static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_sock *tp,
-					    struct nw_socket *w, __u32 uid)
+/* The slots that accept its ends, of the tables of one side. */
+static __always_inline __u64 nw_classify_ends(struct nw_subject *s, __u32 side)
 {
-	__u32 side = READ(shared.key) & 1;
 	struct nw_side *t = &shared.side[side];
 	__u64 used = t->used, mask = t->family[s->family == 6];
 
@@ -446,6 +465,20 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
 	if (mask && used & NW_USED_PREFIXES)
 		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
+	return mask;
+}
+
+/*
+ * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
+ * NULL: there is none, and only slots accept it that do not ask whose it is.
+ */
+static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_sock *tp,
+					    struct nw_socket *w, __u32 uid)
+{
+	__u32 side = READ(shared.key) & 1;
+	struct nw_side *t = &shared.side[side];
+	__u64 used = t->used, mask = nw_classify_ends(s, side);
+
 	if (!mask)
 		return 0;
 	if (!tp || !w)

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 SO_COOKIE = 57
 IPV6_CHECKSUM = 7
@@ -85,13 +86,13 @@ def rename(name):
     checked(libc.prctl(PR_SET_NAME, ctypes.create_string_buffer(bytes.fromhex(name)), 0, 0, 0))
 
 
-def listen(address="127.0.0.1", port=0, dual=False):
+def listen(address="127.0.0.1", port=0, dual=False, backlog=1024):
     server = socket.socket(family_of(address))
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if dual:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     server.bind((address, port))
-    server.listen(1024)
+    server.listen(backlog)
     sockets[server.fileno()] = server
     return {"fd": server.fileno(), "port": server.getsockname()[1]}
 
@@ -174,6 +175,27 @@ def receive_end(fd):
         return receive_all(sockets[fd])
     except OSError as error:
         return -error.errno
+
+
+def chatter(fd, count):
+    """Sends so many bytes again and again, as long as it goes; another thread reads what comes."""
+    connection = sockets[fd]
+
+    def send_forever():
+        try:
+            while True:
+                connection.sendall(b"x" * count)
+                time.sleep(0.001)
+        except OSError:
+            pass
+
+    threading.Thread(target=send_forever, daemon=True).start()
+    threading.Thread(target=receive_end, args=[fd], daemon=True).start()
+
+
+def tcp_info(fd):
+    """What getsockopt says, as hex."""
+    return sockets[fd].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256).hex()
 
 
 def shutdown(fd, how=socket.SHUT_WR):
@@ -346,9 +368,9 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, shutdown, make, bind, port_of, option, use,
-    raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served,
-    drop_served, whoami,
+    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, bind,
+    port_of, option, use, raw_segment, open_mailbox, pass_to, take, close, reset, connects,
+    failures, serve, served, drop_served, whoami,
 ]
 
 

@@ -13,7 +13,12 @@ import time
 from pathlib import Path
 
 DEADLINE_S = 60
-ALICE, BOB = 61001, 61002  # users that no password file knows
+# Users that no password file knows; others for each process of tests that runs beside others
+# (pytest -n), since some tests watch all that a user does.
+ALICE, BOB, CAROL = (
+    61001 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + user
+    for user in range(3)
+)
 SERVICE_USER = "netwatch"
 PYTHON = "/usr/bin/python3"
 V4, V6 = ("10.99.0.1", "10.99.0.2"), ("fd00:99::1", "fd00:99::2")
