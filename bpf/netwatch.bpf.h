@@ -462,9 +462,14 @@ static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, __u32 sid
 	__u64 mask =
 		READ(shared.want[NW_WANT_PACKET]) & ~(t->unknown[NW_PID] & t->unknown[NW_COMM]);
 	struct sock *sk = nw_sk(tp);
+	__u32 port = side * NW_PORTS + sk->__sk_common.skc_num;
+	struct nw_ends *ends;
 
 	if (!mask || sk->__sk_common.skc_state != TCP_LISTEN)
 		return 0;
+	ends = bpf_map_lookup_elem(&ports, &port);
+	if (ends && sk->__sk_common.skc_num)
+		mask &= ends->local | t->ports.local;
 	if (t->used & (1ULL << NW_NETNS))
 		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
 	if (t->used & (1ULL << NW_UID))
