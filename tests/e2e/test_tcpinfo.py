@@ -476,16 +476,14 @@ def test_crowd(start_collector, reports, actor):
     assert set(counts.values()) <= {max(counts.values()), max(counts.values()) - 1}, counts
 
 
-def test_crowd_that_changes(start_collector, reports, actor):
+def test_crowd_that_changes(reports, actor):
     """Sockets come and go while a tick goes in slices: those that stay are at each tick."""
-    collector = start_collector("--ring", "256K")
     server, other = actor(), actor()
     listener = server.listen()
     port = other.server()
     other.drop_served()
     held = hold(actor, listener["port"], CROWD)
-    watch = reports("-d", f"{listener['port']},{port}", "--interval", "200ms", "--stats",
-                    socket=collector.socket)
+    watch = reports("-d", f"{listener['port']},{port}", "--interval", "200ms", "--stats")
     churn = [actor(), actor()]
     for one in churn:
         one.tell("connects", count=scaled(3000), address="127.0.0.1", port=port)
@@ -493,9 +491,7 @@ def test_crowd_that_changes(start_collector, reports, actor):
         one.answer()
     events = watch.stopped_events()
     totals = watch.totals()
-    assert totals["matched"] == totals["delivered"] + totals["lost_kernel"] + totals["lost_queue"]
-    if totals["lost_kernel"] + totals["lost_queue"]:
-        pytest.fail(f"this machine is too slow for the test: {totals}")
+    assert totals["matched"] == totals["delivered"] == len(events), totals
     ticks = defaultdict(list)
     for event in events:
         ticks[int(event["connection"]["id"])].append(seconds(event["time"]))
