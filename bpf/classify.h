@@ -25,9 +25,9 @@ enum nw_pair {
 	NW_PAIR_RETRANSMIT_SYNACK,
 	NW_PAIR_CONGESTION,
 	NW_PAIR_DROP,
-	NW_PAIR_BAD_CHECKSUM,
 	NW_PAIR_RESET_SENT,
 	NW_PAIR_RESET_RECEIVED,
+	NW_PAIR_PACKET_RESET,
 	NW_PAIRS
 };
 
@@ -118,6 +118,7 @@ struct nw_shared {
 	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
 	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
 	__u64 no_storage; /* sockets classified without a cache */
+	__u64 not_known;  /* times that the map `known` took no socket */
 	__u64 twins;	  /* calls that a program's twin answered */
 	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
 };

@@ -31,11 +31,15 @@ struct nw_socket {
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
-	__u32 session; /* of nw_shared, in which the rest was written */
-	__u32 owner;   /* enum nw_owner */
-	__u8 role;     /* enum nw_role */
-	__u8 state;    /* TCP state of the last change that was handled */
-	__u8 reserved[6];
+	__u32 session;	   /* of nw_shared, in which the rest was written */
+	__u32 owner;	   /* enum nw_owner */
+	__u32 retransmits; /* segments sent again, of all causes; see nw_retransmits_known */
+	__u32 fast_retransmits;
+	__u32 timeout_retransmits;
+	__u8 role;  /* enum nw_role */
+	__u8 state; /* TCP state of the last change that was handled */
+	__u8 known; /* it stands in the map `known`: see known.bpf.h */
+	__u8 reserved[1];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -160,6 +164,24 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
+/* Of a new life. */
+static __always_inline void nw_reset_retransmits(struct nw_socket *w)
+{
+	w->retransmits = 0;
+	w->fast_retransmits = 0;
+	w->timeout_retransmits = 0;
+}
+
+/*
+ * Programs of category retransmit count; they are not always attached, and a socket may be older
+ * than its storage. What they count by cause is known exactly if no retransmission is missing,
+ * by the kernel's own count.
+ */
+static __always_inline bool nw_retransmits_known(const struct nw_socket *w, struct tcp_sock *tp)
+{
+	return w->retransmits == tp->total_retrans;
+}
+
 /*
  * The socket's storage. While no program was attached its owner may have changed, or it was
  * cloned from a listener unnoticed: what an older session stored is forgotten.
@@ -179,6 +201,8 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->born_ns = 0;
 		w->parked = 0;
 		w->state = 0;
+		nw_reset_retransmits(w);
+		w->known = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}
@@ -368,6 +392,53 @@ static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, 
 	return mask;
 }
 
+/*
+ * A listener handles segments of peers whom it does not know: what its owner's slots want of
+ * them, they get only if that owner is kept. Slots that do not ask for it do without.
+ */
+static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, struct nw_side *t,
+						  __u32 side)
+{
+	__u64 mask =
+		READ(shared.want[NW_WANT_PACKET]) & ~(t->unknown[NW_PID] & t->unknown[NW_COMM]);
+	struct sock *sk = nw_sk(tp);
+
+	if (!mask || sk->__sk_common.skc_state != TCP_LISTEN)
+		return 0;
+	if (t->used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+	if (t->used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, sk->sk_uid.val);
+	return mask & t->role[NW_ROLE_SERVER];
+}
+
+/*
+ * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
+ * nothing need be kept about it: most sockets of a host never get storage.
+ */
+static __noinline int nw_possible(struct tcp_sock *tp)
+{
+	__u32 side = READ(shared.key) & 1;
+
+	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
+				  true) ||
+	       nw_classify_listener(tp, &shared.side[side], side);
+}
+
+/*
+ * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
+ * kernel refuses storage, an event is made without, and nothing is remembered.
+ */
+static __always_inline struct nw_socket *
+nw_storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
+{
+	if (w)
+		return w;
+	if (!nw_possible(tp))
+		return NULL;
+	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
+}
+
 static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
 				    __u32 lport_side)
 {
@@ -375,6 +446,21 @@ static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __
 
 	return nw_classify_socket(tp, uid, lport_side, false) &
 	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
+}
+
+/* The slots that accept its ends, of the tables of one side. */
+static __always_inline __u64 nw_classify_ends(struct nw_subject *s, __u32 side)
+{
+	struct nw_side *t = &shared.side[side];
+	__u64 used = t->used, mask = t->family[s->family == 6];
+
+	if (used & NW_USED_PORTS)
+		mask &= nw_classify_ports(t, side, s->lport, s->rport, false);
+	if (mask && used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
+	if (mask && used & NW_USED_PREFIXES)
+		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
+	return mask;
 }
 
 /*
@@ -386,14 +472,8 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 {
 	__u32 side = READ(shared.key) & 1;
 	struct nw_side *t = &shared.side[side];
-	__u64 used = t->used, mask = t->family[s->family == 6];
+	__u64 used = t->used, mask = nw_classify_ends(s, side);
 
-	if (used & NW_USED_PORTS)
-		mask &= nw_classify_ports(t, side, s->lport, s->rport, false);
-	if (mask && used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
-	if (mask && used & NW_USED_PREFIXES)
-		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
 	if (!mask)
 		return 0;
 	if (!tp || !w)

@@ -20,7 +20,15 @@ enum nw_owner {
 };
 
 /* Which decoder a record belongs to: rows of collector/categories.c by this number. */
-enum nw_category { NW_CATEGORY_CONN, NW_CATEGORY_TCPINFO, NW_CATEGORIES };
+enum nw_category {
+	NW_CATEGORY_CONN,
+	NW_CATEGORY_PACKET,
+	NW_CATEGORY_RETRANSMIT,
+	NW_CATEGORY_ERROR,
+	NW_CATEGORY_TCPINFO,
+	NW_CATEGORY_CONGESTION,
+	NW_CATEGORIES
+};
 
 /* The values of one socket that a filter can name, and more that identifies it. */
 struct nw_connection {
@@ -120,6 +128,44 @@ struct nw_counters {
 	__u8 reserved;
 };
 
+/* Numbers of netwatch.TcpError.Kind. */
+enum nw_error_kind {
+	NW_ERROR_SEQUENCE = 1,
+	NW_ERROR_CHECKSUM,
+	NW_ERROR_RESET_SENT,
+	NW_ERROR_RESET_RECEIVED,
+	NW_ERROR_DROP,
+};
+
+/* What is known of the segment. */
+#define NW_ERROR_ENDS	1 /* its addresses */
+#define NW_ERROR_HEADER 2 /* its TCP header */
+#define NW_ERROR_ACK	4 /* it has the flag */
+
+struct nw_error_record {
+	struct nw_record head; /* cookie 0: no socket */
+	__u32 kind;	       /* enum nw_error_kind */
+	__u32 reason; /* of a reset sent: enum sk_rst_reason of the kernel; of a drop: row of
+			 the table that netwatch has of them */
+	__u32 seq;
+	__u32 ack;
+	__u32 length; /* payload, bytes */
+	__u32 parts;  /* NW_ERROR_... */
+};
+
+/*
+ * What a drop of the kernel's reason with this number means. Numbers differ between kernels; the
+ * collector finds them by name.
+ */
+#define NW_REASONS 256 /* numbers that are looked at; those beyond are of subsystems */
+
+struct nw_reason {
+	__u8 kind;   /* enum nw_error_kind; 0: no error */
+	__u8 row;    /* of the collector's table */
+	__u8 probes; /* keepalives and window probes end with it too, which are no errors */
+	__u8 nobody; /* it says that there is no socket */
+};
+
 /* What a walk finds of one socket. */
 struct nw_row {
 	struct nw_connection connection;
@@ -141,6 +187,7 @@ _Static_assert(sizeof(struct nw_record) == 112, "nw_record");
 _Static_assert(sizeof(struct nw_conn_record) == 128 - 8, "nw_conn_record");
 _Static_assert(sizeof(struct nw_conn_end_record) == 192 - 8, "nw_conn_end_record");
 _Static_assert(sizeof(struct nw_counters) == 104, "nw_counters");
+_Static_assert(sizeof(struct nw_error_record) == 136, "nw_error_record");
 _Static_assert(sizeof(struct nw_row) == 240, "nw_row");
 _Static_assert(sizeof(struct nw_full_row) == 344, "nw_full_row");
 #endif

@@ -4,6 +4,7 @@
  * those that exist. Attached whenever anything is, since every category needs the owner.
  */
 #include "conn.bpf.h"
+#include "known.bpf.h"
 #include "tcpinfo.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -68,39 +69,22 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->told_ns = now;
 	w->parked = 0;
 	w->handshake_us = 0;
+	nw_reset_retransmits(w);
+	w->known = 0;
 	WRITE(w->generation, w->generation + 1);
-}
-
-/*
- * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
- * nothing need be kept about it: most sockets of a host never get storage.
- */
-static __noinline int possible(struct tcp_sock *tp)
-{
-	__u32 side = READ(shared.key) & 1;
-
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
-				  true) != 0;
-}
-
-/*
- * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
- * kernel refuses storage, an event is made without, and nothing is remembered.
- */
-static __always_inline struct nw_socket *
-storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
-{
-	if (w)
-		return w;
-	if (!possible(tp))
-		return NULL;
-	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
 }
 
 /* False: it lives no longer than this event, and nothing can wait in it. */
 static __always_inline bool is_stored(const struct nw_socket *w)
 {
 	return w->session != 0;
+}
+
+/* For those who learn of a segment and not of its socket. */
+static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
+{
+	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
+		__sync_fetch_and_add(&shared.not_known, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */
@@ -117,8 +101,10 @@ static __always_inline __u32 established(struct tcp_sock *tp, struct nw_socket *
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 	} else {
 		/* Also invalidates the mask: only now are a child's addresses right on 6.1. */
-		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET) {
 			begin(w, NW_ROLE_SERVER, now);
+			w->retransmits = tp->total_retrans; /* the SYN-ACK's */
+		}
 		/* Its first RTT is the handshake's. */
 		w->handshake_us = tp->srtt_us >> 3;
 		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
@@ -155,8 +141,10 @@ static __always_inline int used(struct sock *sk)
 	if (!w || w->owner == NW_OWNER_USED_SOCKET)
 		return 0;
 	owner_from_current(tp, w);
-	if (w->owner == NW_OWNER_USED_SOCKET)
+	if (w->owner == NW_OWNER_USED_SOCKET) {
 		unpark(tp, w);
+		remember(tp, w);
+	}
 	return 0;
 }
 
@@ -188,7 +176,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	__u32 flags;
 
 	if (newstate == TCP_CLOSE) {
-		if (!w && !possible(tp))
+		if (!w && !nw_possible(tp))
 			return 0;
 		w = w ?: &uncached;
 		w->state = newstate;
@@ -196,9 +184,11 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 		if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
 			owner_from_current(tp, w);
 		unpark(tp, w);
+		if (w->known)
+			nw_forget_known(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
-	w = storage_if_possible(tp, w, &uncached);
+	w = nw_storage_if_possible(tp, w, &uncached);
 	if (!w)
 		return 0;
 	w->state = newstate;
@@ -210,6 +200,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	}
 	if (flags)
 		unpark(tp, w);
+	remember(tp, w);
 	return 0;
 }
 
@@ -386,7 +377,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	if (shared.attached)
-		w = storage_if_possible(tp, nw_storage(tp, 0), &uncached);
+		w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
 	if (!w)
 		w = &uncached;
 	set_owner(w, task, NW_OWNER_HOLDS_FILE);
@@ -394,6 +385,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 		w->role = NW_ROLE_SERVER;
 		WRITE(w->generation, w->generation + 1);
 	}
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 
@@ -417,6 +409,7 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	since = PARKED_STAGE(w->parked) == NW_CONN_OPEN ? w->born_ns : w->established_ns;
 	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
 		unpark(tp, w);
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 

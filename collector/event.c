@@ -96,7 +96,8 @@ static void write_connection(struct wire *w, const struct nw_connection *c, bool
 	size_t begin = wire_begin(w, EVENT_CONNECTION);
 	char sock[2 + 16 + 1];
 
-	wire_fixed64(w, ID, c->cookie);
+	if (c->cookie)
+		wire_fixed64(w, ID, c->cookie);
 	write_address(w, LADDR, c->family, c->laddr);
 	if (c->lport)
 		wire_uint(w, LPORT, c->lport);
@@ -107,7 +108,8 @@ static void write_connection(struct wire *w, const struct nw_connection *c, bool
 	if (c->role != NW_ROLE_UNKNOWN)
 		wire_uint(w, ROLE, c->role);
 	write_owner(w, c);
-	wire_uint(w, UID, c->uid);
+	if (c->cookie) /* else there is no socket */
+		wire_uint(w, UID, c->uid);
 	wire_uint(w, NETNS, c->netns);
 	if (c->cgroup)
 		wire_fixed64(w, CGROUP_ID, c->cgroup);

@@ -114,12 +114,18 @@ static void choose_programs(struct probe *probe, const struct btf *btf)
 	}
 }
 
-static int count_arguments(const struct probe *probe, const struct btf *btf)
+/* Tells programs, by constants, what this kernel is like. */
+static int set_constants(const struct probe *probe, const struct btf *btf)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < probe->n_objects; i++)
-		err = hooks_count_arguments(btf, probe->objects[i].bpf);
+	for (size_t i = 0; !err && i < probe->n_objects; i++) {
+		const struct object *object = &probe->objects[i];
+
+		err = hooks_count_arguments(btf, object->bpf);
+		if (!err && object->category && object->category->prepare)
+			err = object->category->prepare(btf, object->bpf);
+	}
 	return err;
 }
 
@@ -251,7 +257,7 @@ static void load(struct probe *probe, size_t ring_size)
 		return;
 	}
 	choose_programs(probe, btf);
-	err = count_arguments(probe, btf);
+	err = set_constants(probe, btf);
 	btf__free(btf);
 	if (!err)
 		err = load_objects(probe, ring_size);

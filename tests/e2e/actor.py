@@ -15,6 +15,7 @@ import threading
 import time
 
 SO_COOKIE = 57
+IPV6_CHECKSUM = 7
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 PIPE_BYTES = 1 << 20  # for what is served before anybody asks
@@ -197,9 +198,9 @@ def tcp_info(fd):
     return sockets[fd].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256).hex()
 
 
-def shutdown(fd):
+def shutdown(fd, how=socket.SHUT_WR):
     """No more from this side."""
-    sockets[fd].shutdown(socket.SHUT_WR)
+    sockets[fd].shutdown(how)
 
 
 def make(family="AF_INET"):
@@ -209,10 +210,26 @@ def make(family="AF_INET"):
     return made.fileno()
 
 
+def option(fd, level, name, value):
+    """A socket option; value: a number, or bytes as hex."""
+    value = bytes.fromhex(value) if isinstance(value, str) else value
+    sockets[fd].setsockopt(level, name, value)
+
+
 def use(fd, address, port):
     """Connects what was made before."""
     sockets[fd].connect((address, port))
     return describe(sockets[fd])
+
+
+def raw_segment(laddr, lport, raddr, rport, seq, ack, flags):
+    """A TCP segment that no socket has sent, of an IPv6 address: there the kernel makes the
+    checksum."""
+    header = struct.pack(">HHIIBBHHH", lport, rport, seq, ack, 5 << 4, flags, 1000, 0, 0)
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+        raw.setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, 16)
+        raw.bind((laddr, 0))
+        raw.sendto(header, (raddr, 0))
 
 
 def open_mailbox(path):
@@ -343,9 +360,9 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, use,
-    open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
-    whoami,
+    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, option, use,
+    raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served,
+    drop_served, whoami,
 ]
 
 
