@@ -240,6 +240,10 @@ def test_unacknowledged(reports, actor, namespace):
     assert report["bytes_inflight"] == 5_000 and report["packets_out"] >= 1
     assert report["wmem_queued_bytes"] > 5_000 and report["total_retransmits"] >= 1
     assert report["snd_ssthresh"] < INFINITE and report["rto_us"] > 200_000
+    # All of it was seen: a probe of the tail, perhaps, and what the timer sent.
+    probes = report["total_retransmits"] - report["timeout_retransmits"]
+    assert 0 <= probes <= 1 and report["timeout_retransmits"] >= 1
+    assert report["fast_retransmits"] == 0
 
 
 def test_not_sent(reports, actor):
