@@ -210,6 +210,14 @@ def make(family="AF_INET"):
     return made.fileno()
 
 
+def bind(fd, address, port=0):
+    sockets[fd].bind((address, port))
+
+
+def port_of(fd):
+    return sockets[fd].getsockname()[1]
+
+
 def option(fd, level, name, value):
     """A socket option; value: a number, or bytes as hex."""
     value = bytes.fromhex(value) if isinstance(value, str) else value
@@ -360,9 +368,9 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, option, use,
-    raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served,
-    drop_served, whoami,
+    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, bind,
+    port_of, option, use, raw_segment, open_mailbox, pass_to, take, close, reset, connects,
+    failures, serve, served, drop_served, whoami,
 ]
 
 

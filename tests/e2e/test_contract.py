@@ -36,9 +36,9 @@ LATER = {
 ELSEWHERE_CATEGORIES = {
     "retransmit": "test_retransmit.py",
     "congestion": "test_congestion.py",
+    "packet": "test_packet.py",
 }
 LATER_CATEGORIES = {
-    "packet": "needs hooks of its own",
     "– times": "adds to packet",
     "error": "needs hooks of its own",
     "http": "reads payload",
