@@ -42,7 +42,7 @@ static __always_inline __u64 classify(struct nw_subject *s, struct nw_known *k, 
 {
 	__u32 side = READ(shared.key) & 1;
 	struct nw_side *t = &shared.side[side];
-	struct nw_socket *w = &k->socket;
+	struct nw_socket w = {.owner = k->owner, .pid = k->pid};
 	__u64 mask = nw_classify_ends(s, side);
 
 	if (!k->sock)
@@ -52,7 +52,8 @@ static __always_inline __u64 classify(struct nw_subject *s, struct nw_known *k, 
 		mask &= nw_classify_number(t, side, NW_UID, uid);
 	if (mask && t->used & (1ULL << NW_CGROUP))
 		mask &= classify_cgroup(t, side, (void *)k->sock);
-	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
+	__builtin_memcpy(w.comm, k->comm, sizeof(w.comm));
+	return mask & t->role[k->role < NW_ROLES ? k->role : 0] & nw_classify_owner(t, side, &w);
 }
 
 static __always_inline void fill_known(struct nw_connection *c, struct nw_known *k, __u32 uid)
@@ -63,11 +64,11 @@ static __always_inline void fill_known(struct nw_connection *c, struct nw_known 
 	c->sock = k->sock;
 	c->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
 	c->uid = uid;
-	c->pid = k->socket.pid;
-	c->owner = nw_owner_known(&k->socket) ? k->socket.owner : NW_OWNER_UNKNOWN;
-	c->role = k->socket.role;
+	c->pid = k->pid;
+	c->owner = k->owner == NW_OWNER_CHANGING ? NW_OWNER_UNKNOWN : k->owner;
+	c->role = k->role;
 	c->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	__builtin_memcpy(c->comm, k->socket.comm, sizeof(c->comm));
+	__builtin_memcpy(c->comm, k->comm, sizeof(c->comm));
 }
 
 /*
@@ -193,7 +194,7 @@ static __always_inline int of_socket(struct tcp_sock *tp, struct fault *f)
 	k.sock = (__u64)nw_sk(tp);
 	k.cookie = bpf_get_socket_cookie(nw_sk(tp));
 	if (w)
-		k.socket = *w;
+		nw_copy_owner(&k, w);
 	return tell(f, &k);
 }
 

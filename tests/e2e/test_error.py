@@ -41,6 +41,11 @@ WRONG = {
 
 
 @pytest.fixture
+def collector(shared_collector):
+    return shared_collector
+
+
+@pytest.fixture
 def watch(netwatch):
     """A live subscription to errors."""
 
@@ -54,18 +59,24 @@ def watch(netwatch):
 
 
 class Pair:
-    """A connection between two actors, with some data exchanged."""
+    """Two actors, and a connection between them, with some data exchanged."""
 
     def __init__(self, client, server, address="127.0.0.1"):
-        self.client, self.server = client, server
+        self.client, self.server, self.address = client, server, address
         listener = server.listen(address=address)
         self.listener, self.port = listener["fd"], listener["port"]
-        self.ours = client.connect(address=address, port=self.port)
-        self.theirs = server.accept(fd=self.listener)
-        client.send(fd=self.ours["fd"], count=1000)
-        server.receive(fd=self.theirs["fd"], count=1000)
-        server.send(fd=self.theirs["fd"], count=1000)
-        client.receive(fd=self.ours["fd"], count=1000)
+
+    def open(self):
+        self.ours = self.client.connect(address=self.address, port=self.port)
+        self.theirs = self.server.accept(fd=self.listener)
+        self.client.send(fd=self.ours["fd"], count=1000)
+        self.server.receive(fd=self.theirs["fd"], count=1000)
+        self.server.send(fd=self.theirs["fd"], count=1000)
+        self.client.receive(fd=self.ours["fd"], count=1000)
+        return self
+
+    def told(self, side):
+        return self.ours if side == "client" else self.theirs
 
     def victim(self, side):
         ends = (self.client.pid, self.ours), (self.server.pid, self.theirs)
@@ -75,11 +86,10 @@ class Pair:
 
 @pytest.fixture
 def pair(actor):
-    made = []
+    """client and server are of ALICE and BOB, if not said otherwise."""
 
     def make(client=None, server=None, **options):
-        made.append(Pair(client or actor(), server or actor(uid=BOB), **options))
-        return made[-1]
+        return Pair(client or actor(), server or actor(uid=BOB), **options)
 
     return make
 
@@ -97,12 +107,12 @@ def check_totals(client):
 
 
 def counters():
-    """Of this network namespace: {name: count} of the kernel's TCP counters."""
+    """Of this network namespace: {protocol:name: count} of the kernel's counters."""
     found = {}
     for path in "/proc/net/snmp", "/proc/net/netstat":
         lines = [line.split() for line in open(path)]
         for names, values in zip(lines[::2], lines[1::2]):
-            found |= dict(zip(names[1:], map(int, values[1:])))
+            found |= {names[0] + name: int(n) for name, n in zip(names[1:], values[1:])}
     return found
 
 
@@ -134,9 +144,9 @@ def inject_all(victim, watching, expected):
 def test_each_wrong_segment_once(watch, pair, family, side):
     """Kind, reason, numbers and connection of each; keepalives are none."""
     made = pair(address=LOOPBACKS[family])
-    told = made.ours if side == "client" else made.theirs
     watching = watch("--port", made.port)
-    victim, expected = made.victim(side), []
+    made.open()
+    victim, expected, told = made.victim(side), [], made.told(side)
     before = counters()
     inject_all(victim, watching, expected)
     after = counters()
@@ -152,16 +162,16 @@ def test_each_wrong_segment_once(watch, pair, family, side):
         assert event["connection"]["role"] == side.upper()
         assert event["error"]["state"] == "ESTABLISHED", event
     assert check_totals(watching)["matched"] == len(expected)
-    assert after["InCsumErrors"] - before["InCsumErrors"] >= 2
-    assert after["PAWSEstab"] - before["PAWSEstab"] >= 1
+    assert after["Tcp:InCsumErrors"] - before["Tcp:InCsumErrors"] >= 2
+    assert after["TcpExt:PAWSEstab"] - before["TcpExt:PAWSEstab"] >= 1
     victim.close()
 
 
 def test_established_before(watch, pair):
     """Connections that are older than the first subscription."""
-    made = pair()
-    victim = made.victim("server")
+    made = pair().open()
     watching = watch("--sport", made.port, uid=BOB)
+    victim = made.victim("server")
     inject_all(victim, watching, [])
     for event in watching.stopped_events():
         connection = event["connection"]
