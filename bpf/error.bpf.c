@@ -162,6 +162,9 @@ __noinline int of_segment(struct fault *f)
 
 	if (!f || !(f->parts & NW_ERROR_ENDS))
 		return 0;
+	/* A reset for nobody is a late one, of which nothing follows (RFC 9293, 3.10.7.1). */
+	if (f->what & NW_REASON_NOBODY && f->flags & TCP_RST)
+		return 0;
 	find(f, &k);
 	if (!k.sock && f->foreign)
 		return 0;

@@ -12,7 +12,7 @@ packages_of() {
 		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev ;;
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev python3 python3-pytest python3-protobuf iproute2 bash \
-		bash-completion zsh fish mandoc groff-base ;;
+		bash-completion zsh fish mandoc groff-base nftables ;;
 	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
 		debian-archive-keyring ;;
 	bench) echo bpftrace libbpf-tools ;;

@@ -3,18 +3,18 @@
 kind, the kernel's reason, and the connection; none for what is in order."""
 
 import json
-import socket
 import subprocess
-import time
 
 import pytest
 
 import segments
+import wire
 from harness import ALICE, BOB, scaled, wait_until
-from segments import ACK, DATA, FIN, RST, SYN
+from segments import ACK, RST, SYN
 
 GOOD = scaled(100_000)  # segments
 CLOSED = scaled(1000)  # connections
+CHURN = scaled(40)  # subscriptions
 LOOPBACKS = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
 
@@ -177,3 +177,236 @@ def test_established_before(watch, pair):
         connection = event["connection"]
         assert int(connection["id"]) == made.theirs["id"] and connection["pid"] == made.server.pid
     victim.close()
+
+
+def nft(namespace, rules):
+    subprocess.run(
+        ["ip", "netns", "exec", namespace, "nft", "-f", "-"], input=rules, text=True, check=True
+    )
+
+
+def dropped_by_nft(namespace):
+    """What the counters of its rules say: packets."""
+    listed = subprocess.run(
+        ["ip", "netns", "exec", namespace, "nft", "-j", "list", "ruleset"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    return sum(
+        part["counter"]["packets"]
+        for entry in json.loads(listed)["nftables"]
+        for part in entry.get("rule", {}).get("expr", [])
+        if "counter" in part
+    )
+
+
+def chain(hook, rule):
+    return f"table inet t {{\nchain c {{\ntype filter hook {hook} priority 0;\n{rule}\n}}\n}}\n"
+
+
+@pytest.mark.parametrize("hook", ["input", "output"])
+def test_firewalled_handshake(watch, actor, namespace, hook):
+    """A SYN that is dropped on its way in is the listener's, on its way out the client's, though
+    that one has no port yet when it connects."""
+    client, server = actor(namespace=namespace), actor(uid=BOB, namespace=namespace)
+    listener = server.listen(address="0.0.0.0")
+    nft(namespace, chain(hook, f"tcp dport {listener['port']} counter drop"))
+    watching = watch(uid=BOB if hook == "input" else ALICE)
+    fd = client.make()
+    client.tell("use", fd=fd, address="127.0.0.1", port=listener["port"])
+    event = watching.wait_events(1)[0]
+    assert event["error"]["kind"] == "DROP", event
+    assert event["error"]["reason"] == "NETFILTER_DROP", event
+    assert event["error"].get("length", 0) == 0 and "ack" not in event["error"], event
+    connection, port = event["connection"], listener["port"]
+    if hook == "input":
+        assert connection["lport"] == port and connection["rport"] != port, event
+        assert connection["pid"] == server.pid and connection["uid"] == BOB, event
+        assert event["error"]["state"] == "LISTEN", event
+    else:
+        assert connection["rport"] == port and connection["lport"] != port, event
+        assert connection["pid"] == client.pid and connection["uid"] == ALICE, event
+        assert event["error"]["state"] == "SYN_SENT", event
+    client.end()
+    events = watching.stopped_events()
+    check_totals(watching)
+    assert len({event["connection"]["id"] for event in events}) == 1, events
+    assert len(events) == dropped_by_nft(namespace)
+
+
+def test_losses_are_told_and_retransmissions_are_not(watch, pair, actor, namespace):
+    """A firewall drops one large segment in five: these events, and no other."""
+    made = pair(actor(namespace=namespace), actor(namespace=namespace))
+    nft(
+        namespace,
+        chain("input", "meta length > 200 numgen inc mod 5 == 3 counter drop"),
+    )
+    watching = watch("--netns", f"/run/netns/{namespace}")
+    made.open()
+    count = 3_000_000
+    made.client.tell("send", fd=made.ours["fd"], count=count)
+    made.server.receive(fd=made.theirs["fd"], count=count)
+    made.client.answer()
+    dropped = dropped_by_nft(namespace)
+    watching.wait_events(dropped)
+    events = watching.stopped_events()
+    assert dropped == len(events) == check_totals(watching)["matched"] and dropped > 5
+    for event in events:
+        is_one(event, "DROP", "NETFILTER_DROP", {})
+        check_connection(event["connection"], made.theirs)
+        assert event["error"]["length"] > 100, event
+    retransmitted = subprocess.run(
+        ["ip", "netns", "exec", namespace, "cat", "/proc/net/snmp"],
+        capture_output=True, text=True, check=True,
+    ).stdout
+    values = [line.split() for line in retransmitted.splitlines() if line.startswith("Tcp:")]
+    assert int(dict(zip(*values))["RetransSegs"]) > 5
+
+
+def test_nothing_wrong(watch, pair, actor):
+    """Good segments, keepalives of them that are idle, and closings."""
+    made = pair()
+    other = actor(uid=BOB)
+    port = other.server(answer=100)
+    other.drop_served()
+    watching = watch("--port", f"{made.port},{port}")
+    made.open()
+    for _ in range(10):  # in pieces of a segment
+        count = GOOD // 10 * 1000
+        made.client.tell("send", fd=made.ours["fd"], count=count)
+        made.server.receive(fd=made.theirs["fd"], count=count)
+        made.client.answer()
+    made.client.connects(count=CLOSED, address="127.0.0.1", port=port, payload=100)
+    made.client.close(fd=made.ours["fd"])
+    made.server.receive_end(fd=made.theirs["fd"])
+    made.server.close(fd=made.theirs["fd"])
+    # A stream is in order: what comes last shows that nothing came before.
+    last = made.open()
+    victim = last.victim("client")
+    victim.send(**WRONG["checksum"][2])
+    watching.wait_events(1)
+    events = watching.stopped_events()
+    assert [event["error"]["kind"] for event in events] == ["CHECKSUM"], events
+    assert check_totals(watching)["matched"] == 1
+    victim.close()
+
+
+ABORT = "TCP_ABORT_ON_CLOSE"
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_abort(watch, pair, side):
+    """Who closes with data unread sends a reset, and the other one receives it."""
+    made = pair()
+    watching = watch("--port", made.port)
+    made.open()
+    other = "server" if side == "client" else "client"
+    getattr(made, other).send(fd=made.told(other)["fd"], count=100)
+    getattr(made, side).receive(fd=made.told(side)["fd"], count=1)
+    getattr(made, side).close(fd=made.told(side)["fd"])
+    events = watching.wait_events(2)
+    assert watching.stopped_events() == events and len(events) == 2
+    found = {event["error"]["kind"]: event for event in events}
+    check_connection(found["RESET_SENT"]["connection"], made.told(side))
+    check_connection(found["RESET_RECEIVED"]["connection"], made.told(other))
+    name = ABORT if segments.has_enumerator(f"SK_RST_REASON_{ABORT}") else None
+    assert found["RESET_SENT"]["error"].get("reason") == name, found
+    assert found["RESET_RECEIVED"]["error"]["state"] == "ESTABLISHED", found
+
+
+def test_closed_port(watch, actor):
+    """One event of the segment that is nobody's, one of who receives the reset."""
+    client = actor()
+    port = client.refused_port()
+    watching = watch("--port", port)
+    own = watch(uid=ALICE)  # sees no segment of nobody
+    fd = client.make()
+    with pytest.raises(AssertionError):
+        client.use(fd=fd, address="127.0.0.1", port=port)
+    events = watching.wait_events(2)
+    assert watching.stopped_events() == events and len(events) == 2
+    nobody, received = sorted(events, key=lambda event: event["error"]["kind"])
+    is_one(nobody, "DROP", "NO_SOCKET", {"length": 0})
+    connection = nobody["connection"]
+    assert connection["lport"] == port and connection["raddr"] == "127.0.0.1", nobody
+    assert not {"id", "uid", "pid", "comm", "role"} & set(connection), nobody
+    assert "state" not in nobody["error"], nobody
+    is_one(received, "RESET_RECEIVED", None, {})
+    assert received["connection"]["pid"] == client.pid and received["connection"]["id"], received
+    own.wait_events(1)
+    assert own.stopped_events() == [received]
+
+
+def test_scope(watch, pair):
+    """Errors of a user's own sockets only; those of nobody for those who see everything."""
+    made = pair()  # the client is of ALICE, the server of BOB
+    watching = {"client": watch(uid=ALICE), "server": watch(uid=BOB)}
+    nowhere = made.client.refused_port()
+    stranger, everything = watch(uid=BOB + 1), watch("--port", f"{made.port},{nowhere}")
+    made.open()
+    victims = {side: made.victim(side) for side in watching}
+    for _ in range(5):
+        for victim in victims.values():
+            for name in WRONG:
+                victim.send(**WRONG[name][2])
+        segments.Sender(("127.0.0.1", 9), ("127.0.0.1", nowhere)).send(1, 1, ACK)
+    count = 5 * len(WRONG)
+    for side, client in watching.items():
+        client.wait_events(count)
+        events = client.stopped_events()
+        assert len(events) == count
+        assert {event["connection"]["pid"] for event in events} == {getattr(made, side).pid}
+    assert not stranger.stopped_events()
+    everything.wait_events(2 * count + 5)
+    events = everything.stopped_events()
+    assert len(events) == 2 * count + 5
+    assert len([event for event in events if "id" not in event["connection"]]) == 5
+    for victim in victims.values():
+        victim.close()
+
+
+def test_new_subscribers_miss_nothing(collector, pair):
+    """Filters come and go, and from `subscribed` on each error is told to whom it matches."""
+    made = pair()
+    with wire.Connection(collector.socket) as always:
+        always.subscribe(category=["error"], lport=wire.ports(made.port))
+        made.open()
+        victim = made.victim("server")
+        options = WRONG["checksum"][2]
+        for turn in range(CHURN):
+            with (
+                wire.Connection(collector.socket) as comes,
+                wire.Connection(collector.socket, uid=BOB) as owner,
+            ):
+                comes.subscribe(
+                    category=["error"], lport=wire.ports((made.port - turn, made.port)),
+                    pid=wire.numbers(made.server.pid),
+                )
+                owner.subscribe(category=["error"], rport=wire.ports(made.ours["lport"]))
+                sent = [victim.send(**options)["seq"] for _ in range(3)]
+                for one in comes, owner:
+                    told = [event.error.seq for event in one.events(3)]
+                    assert told == sent
+                    rest, totals = one.unsubscribe()
+                    assert not rest and totals.matched == totals.delivered == 3, (turn, totals)
+        events, totals = always.unsubscribe()
+        assert totals.matched == 3 * CHURN
+        victim.close()
+
+
+def test_attached_while_wanted(collector, netwatch, watch):
+    """Programs of errors only for errors."""
+    wait_until(lambda: not collector.links(), "nobody is subscribed")
+    netwatch("subscribe", "--events", "conn", "-v").wait_subscribed()
+    before = len(collector.links())
+    watching = watch()
+    assert len(collector.links()) == before + 6  # three hooks and their twins
+    watching.stop()
+    wait_until(lambda: len(collector.links()) == before, "they are detached")
+
+
+def test_hook_that_is_missing(start_collector, netwatch):
+    """Without the hook on drops there is no such category; without resets there is."""
+    without = start_collector(environment={"NETWATCH_HIDE_HOOKS": "tp_btf/kfree_skb"})
+    assert netwatch("subscribe", "--events", "error", socket=without.socket).wait() == 78
