@@ -36,7 +36,6 @@ LATER_CATEGORIES = {
     "packet": "needs hooks of its own",
     "– times": "adds to packet",
     "retransmit": "needs hooks of its own",
-    "error": "needs hooks of its own",
     "tcpinfo": "needs a timer in the kernel",
     "congestion": "comes with retransmit and tcpinfo",
     "http": "reads payload",
