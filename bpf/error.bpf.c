@@ -3,8 +3,8 @@
  * Category error: segments that the kernel drops for a reason that is an error, and resets. A
  * bad checksum is a drop too; tcp_bad_csum says less.
  */
+#include "fault.bpf.h"
 #include "known.bpf.h"
-#include "segment.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -15,45 +15,22 @@ const volatile __u32 args_tcp_send_reset = 0;
 
 /* ------------------------------------------------------------ whom to tell */
 
-/* As nw_classify_cgroup, of a socket that the verifier does not know. */
-static __always_inline __u64 classify_cgroup(struct nw_side *t, __u32 side, struct sock *sk)
+static __always_inline void fill_whose(struct nw_whose *o, struct nw_known *k, __u32 uid)
 {
-	struct nw_value key = {.side = side, .dimension = NW_CGROUP};
-	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	__u64 any = t->other[NW_CGROUP], none = 0;
+	struct sock *sk = (void *)k->sock;
 
-	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
-		__u64 id = BPF_CORE_READ(cgroup, kn, id);
-		struct nw_words *words;
-
-		__builtin_memcpy(key.value, &id, sizeof(id));
-		words = bpf_map_lookup_elem(&values, &key);
-		if (words) {
-			any |= words->any;
-			none |= words->none;
-		}
-		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
-	}
-	return any & ~none;
-}
-
-/* As nw_classify_subject, likewise. */
-static __always_inline __u64 classify(struct nw_subject *s, struct nw_known *k, __u32 uid)
-{
-	__u32 side = READ(shared.key) & 1;
-	struct nw_side *t = &shared.side[side];
-	struct nw_socket w = {.owner = k->owner, .pid = k->pid};
-	__u64 mask = nw_classify_ends(s, side);
-
-	if (!k->sock)
-		return mask & t->role[NW_ROLE_UNKNOWN] & t->unknown[NW_UID] & t->unknown[NW_PID] &
-		       t->unknown[NW_COMM] & t->unknown[NW_CGROUP];
-	if (mask && t->used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, uid);
-	if (mask && t->used & (1ULL << NW_CGROUP))
-		mask &= classify_cgroup(t, side, (void *)k->sock);
-	__builtin_memcpy(w.comm, k->comm, sizeof(w.comm));
-	return mask & t->role[k->role < NW_ROLES ? k->role : 0] & nw_classify_owner(t, side, &w);
+	__builtin_memset(o, 0, sizeof(*o));
+	o->side = READ(shared.key) & 1;
+	if (!sk)
+		return;
+	o->cgroup = (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	o->uid = uid;
+	o->pid = k->pid;
+	o->role = k->role;
+	o->has = NW_HAS_SOCKET;
+	if (k->owner != NW_OWNER_UNKNOWN && k->owner != NW_OWNER_CHANGING)
+		o->has |= NW_HAS_OWNER;
+	__builtin_memcpy(o->comm, k->comm, sizeof(o->comm));
 }
 
 static __always_inline void fill_known(struct nw_connection *c, struct nw_known *k, __u32 uid)
@@ -78,6 +55,7 @@ static __always_inline void fill_known(struct nw_connection *c, struct nw_known 
 __noinline int tell(struct fault *f, struct nw_known *k)
 {
 	struct nw_error_record *r;
+	struct nw_whose o;
 	__u64 receivers;
 	struct sock *sk;
 	__u32 uid;
@@ -87,7 +65,8 @@ __noinline int tell(struct fault *f, struct nw_known *k)
 	receivers = READ(shared.want[NW_WANT_ERROR]); /* before the key: see nw_receivers */
 	sk = (void *)k->sock;
 	uid = sk ? BPF_CORE_READ(sk, sk_uid.val) : 0;
-	receivers &= classify(&f->ends, k, uid);
+	fill_whose(&o, k, uid);
+	receivers &= nw_classify(&f->ends, &o);
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);

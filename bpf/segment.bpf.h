@@ -1,172 +1,174 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * What is wrong with a segment, and what its headers say, read from a buffer wherever the kernel
- * drops it: whether data begins with the IP header, the TCP header or behind it differs.
- */
+/* The TCP segment in a buffer of which a cgroup_skb program is told: it begins with IP. */
 #ifndef NETWATCH_SEGMENT_BPF_H
 #define NETWATCH_SEGMENT_BPF_H
 
 #include "netwatch.bpf.h"
+#include "packet.h"
 
-#define IP_MIN	 20
-#define IPV6_MIN 40
-#define TCP_MIN	 20
+#define IPV6_HEADERS_MAX 8	/* extension headers that are looked behind */
+#define IP_OFFSET	 0x1fff /* of fragment: those that do not begin the packet */
+#define IP6_OFFSET	 0xfff8
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
-
-struct fault {
-	struct nw_subject ends; /* as of the host that is to receive it, unless turn was called */
-	__u32 kind;		/* enum nw_error_kind */
-	__u32 reason;		/* as in struct nw_error_record */
-	__u32 parts;		/* NW_ERROR_...: which of the others are known */
-	__u32 seq;
-	__u32 ack;
-	__u32 length; /* payload, bytes */
-	__u8 flags;   /* TCP_... */
-	__u8 foreign; /* it was to be forwarded */
-	__u8 what;    /* NW_REASON_... */
+struct ipv4_header {
+	__u8 version_length;
+	__u8 tos;
+	__be16 length;
+	__be16 id;
+	__be16 fragment;
+	__u8 ttl;
+	__u8 protocol;
+	__u16 checksum;
+	__be32 source;
+	__be32 destination;
 };
 
-static __always_inline __u16 get16(const __u8 *p)
+struct ipv6_header {
+	__u8 version_class;
+	__u8 class_label[3];
+	__be16 length;
+	__u8 next;
+	__u8 hop_limit;
+	__be32 source[4];
+	__be32 destination[4];
+};
+
+/* All that are looked behind begin so; of FRAGMENT length is reserved. */
+struct ipv6_extension {
+	__u8 next;
+	__u8 length;
+	__be16 fragment;
+};
+
+struct tcp_header {
+	__be16 source;
+	__be16 destination;
+	__be32 seq;
+	__be32 ack;
+	__u8 length; /* upper four bits, in words */
+	__u8 flags;
+	__be16 window;
+	__u16 checksum;
+	__be16 urgent;
+};
+
+struct headers {
+	union {
+		struct ipv4_header v4;
+		struct ipv6_header v6;
+	} ip;
+	struct tcp_header tcp;
+	__u8 version;
+};
+
+/* Bytes from one extension header to the next; 0: nothing that is looked behind. */
+static __always_inline __u32 extension_length(__u8 type, const struct ipv6_extension *x)
 {
-	return p[0] << 8 | p[1];
-}
-
-static __always_inline __u32 get32(const __u8 *p)
-{
-	return (__u32)get16(p) << 16 | get16(p + 2);
-}
-
-static __always_inline void *dst_of(struct sk_buff *skb)
-{
-	return (void *)(skb->_skb_refdst & ~1UL); /* the lowest bit: without a reference */
-}
-
-/* In TCP the kernel takes the device away (tcp_v4_rcv), but the route is still there. */
-static __always_inline __u32 netns_of(struct sk_buff *skb)
-{
-	struct dst_entry *dst = dst_of(skb);
-	struct net_device *dev = dst ? BPF_CORE_READ(dst, dev) : NULL;
-
-	if (!dev)
-		dev = (void *)skb->dev;
-	return BPF_CORE_READ(dev, nd_net.net, ns.inum);
-}
-
-/* Without a route, or of a buffer that a socket sends, nobody knows and nobody asks. */
-static __always_inline bool is_forwarded(struct sk_buff *skb, __u32 family)
-{
-	void *dst = dst_of(skb);
-
-	if (!dst)
-		return false;
-	if (family == 4)
-		return BPF_CORE_READ((struct rtable *)dst, rt_type) != RTN_LOCAL;
-	return !(BPF_CORE_READ((struct rt6_info *)dst, rt6i_flags) & RTF_LOCAL);
-}
-
-/* Both return where TCP begins, from skb->head; 0: it is not TCP. */
-static __always_inline __u32 read_ipv4(struct sk_buff *skb, struct nw_subject *s)
-{
-	__u32 at = skb->network_header;
-	__u8 ip[IP_MIN];
-
-	if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + at))
-		return 0;
-	/* Of the fragments of a packet only the first one has a TCP header. */
-	if (ip[0] >> 4 != 4 || ip[9] != IPPROTO_TCP || get16(ip + 6) & 0x1fff)
-		return 0;
-	s->family = 4;
-	__builtin_memset(s->local, 0, sizeof(s->local));
-	__builtin_memset(s->remote, 0, sizeof(s->remote));
-	__builtin_memcpy(s->remote, ip + 12, 4);
-	__builtin_memcpy(s->local, ip + 16, 4);
-	return at + (ip[0] & 0xf) * 4;
-}
-
-static __always_inline __u32 read_ipv6(struct sk_buff *skb, struct nw_subject *s)
-{
-	__u32 at = skb->network_header;
-	__u8 ip[IPV6_MIN];
-
-	if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + at))
-		return 0;
-	if (ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP)
-		return 0;
-	s->family = 6;
-	__builtin_memcpy(s->remote, ip + 8, 16);
-	__builtin_memcpy(s->local, ip + 24, 16);
-	return at + IPV6_MIN;
-}
-
-static __always_inline void read_tcp(struct sk_buff *skb, struct fault *f, __u32 at)
-{
-	__u32 end = (__u64)skb->data - (__u64)skb->head + skb->len, header;
-	__u8 tcp[TCP_MIN];
-
-	f->ends.lport = f->ends.rport = 0;
-	/* It may be too short, or its header not in the first part of the buffer. */
-	if (at + TCP_MIN > skb->tail || bpf_probe_read_kernel(tcp, sizeof(tcp), skb->head + at))
-		return;
-	f->ends.rport = get16(tcp);
-	f->ends.lport = get16(tcp + 2);
-	f->seq = get32(tcp + 4);
-	f->ack = get32(tcp + 8);
-	f->flags = tcp[13];
-	header = (tcp[12] >> 4) * 4;
-	if (header < TCP_MIN)
-		header = TCP_MIN;
-	f->length = end > at + header ? end - at - header : 0;
-	f->parts |= NW_ERROR_HEADER | (f->flags & TCP_ACK ? NW_ERROR_ACK : 0);
-}
-
-/* False: it is not TCP. */
-static __always_inline bool read_segment(struct sk_buff *skb, struct fault *f)
-{
-	__u16 protocol = bpf_ntohs(skb->protocol);
-	__u32 at = 0;
-
-	if (protocol == ETH_P_IP)
-		at = read_ipv4(skb, &f->ends);
-	else if (protocol == ETH_P_IPV6)
-		at = read_ipv6(skb, &f->ends);
-	if (!at)
-		return false;
-	f->parts |= NW_ERROR_ENDS;
-	f->ends.netns = netns_of(skb);
-	f->foreign = is_forwarded(skb, f->ends.family);
-	read_tcp(skb, f, at);
-	return true;
-}
-
-/* It is on its way out. */
-static __always_inline void turn(struct fault *f)
-{
-	struct nw_subject *s = &f->ends;
-	__u16 port = s->lport;
-
-	for (int i = 0; i < 4; i++) {
-		__u32 word = s->local[i];
-
-		s->local[i] = s->remote[i];
-		s->remote[i] = word;
+	switch (type) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+		return (x->length + 1) * 8;
+	case IPPROTO_AH:
+		return (x->length + 2) * 4;
+	case IPPROTO_FRAGMENT:
+		return x->fragment & bpf_htons(IP6_OFFSET) ? 0 : 8;
 	}
-	s->lport = s->rport;
-	s->rport = port;
-	f->foreign = false;
+	return 0;
+}
+
+/* Where TCP begins, or 0. */
+static __noinline __u32 behind_ipv6(struct __sk_buff *ctx, __u8 next)
+{
+	__u32 offset = sizeof(struct ipv6_header);
+
+	for (int i = 0; i <= IPV6_HEADERS_MAX; i++) {
+		struct ipv6_extension x;
+		__u32 length;
+
+		if (next == IPPROTO_TCP)
+			return offset;
+		if (bpf_skb_load_bytes(ctx, offset, &x, sizeof(x)))
+			return 0;
+		length = extension_length(next, &x);
+		if (!length)
+			return 0;
+		offset += length;
+		next = x.next;
+	}
+	return 0;
+}
+
+static __always_inline __u32 behind_ip(struct __sk_buff *ctx, struct headers *h)
+{
+	if (bpf_skb_load_bytes(ctx, 0, &h->ip.v4, sizeof(h->ip.v4)))
+		return 0;
+	h->version = h->ip.v4.version_length >> 4;
+	if (h->version == 4) {
+		if (h->ip.v4.protocol != IPPROTO_TCP || h->ip.v4.fragment & bpf_htons(IP_OFFSET))
+			return 0;
+		return (h->ip.v4.version_length & 0xf) * 4;
+	}
+	if (h->version != 6 || bpf_skb_load_bytes(ctx, 0, &h->ip.v6, sizeof(h->ip.v6)))
+		return 0;
+	return h->ip.v6.next == IPPROTO_TCP ? sizeof(h->ip.v6) : behind_ipv6(ctx, h->ip.v6.next);
+}
+
+/* Without payload. */
+static __always_inline void fill_segment(struct nw_segment *s, const struct tcp_header *tcp,
+					 __u8 direction)
+{
+	s->seq = bpf_ntohl(tcp->seq);
+	s->ack = bpf_ntohl(tcp->ack);
+	s->length = 0;
+	s->window = bpf_ntohs(tcp->window);
+	s->segments = 1;
+	s->flags = tcp->flags;
+	s->direction = direction;
+	__builtin_memset(s->reserved, 0, sizeof(s->reserved));
 }
 
 /*
- * Keepalives and probes of a closed window are wrong on purpose: no data at the byte before the
- * next one, or one byte for which there is no room (RFC 9293, 3.8.4 and 3.8.6.1).
+ * False: there is no TCP header. The length of the payload is the buffer's, since that of IP is
+ * 0 in a buffer of more than 64 KiB (BIG TCP), and IP has cut off what follows the packet.
  */
-static __always_inline bool is_probe(const struct fault *f, __u32 rcv_nxt)
+static __always_inline bool load_segment(struct __sk_buff *ctx, struct headers *h,
+					 struct nw_segment *s, __u8 direction)
 {
-	return f->what & NW_REASON_PROBES && f->length <= 1 && rcv_nxt - f->seq <= 1 &&
-	       !(f->flags & (TCP_FIN | TCP_SYN | TCP_RST));
+	__u32 offset = behind_ip(ctx, h), segments = ctx->gso_segs;
+
+	if (!offset || bpf_skb_load_bytes(ctx, offset, &h->tcp, sizeof(h->tcp)))
+		return false;
+	offset += (h->tcp.length >> 4) * 4;
+	if (offset > ctx->len)
+		return false;
+	fill_segment(s, &h->tcp, direction);
+	s->length = ctx->len - offset;
+	s->segments = segments ?: 1;
+	return true;
+}
+
+/* The connection that the headers name: local is where they come from or, of what came, go to. */
+static __always_inline void load_subject(const struct headers *h, bool rx,
+					 struct nw_subject *subject, struct sock *sk)
+{
+
+	if (h->version == 4) {
+		__builtin_memset(subject, 0, sizeof(*subject));
+		subject->local[0] = rx ? h->ip.v4.destination : h->ip.v4.source;
+		subject->remote[0] = rx ? h->ip.v4.source : h->ip.v4.destination;
+	} else {
+		for (int i = 0; i < 4; i++) {
+			__be32 source = h->ip.v6.source[i], destination = h->ip.v6.destination[i];
+
+			subject->local[i] = rx ? destination : source;
+			subject->remote[i] = rx ? source : destination;
+		}
+	}
+	subject->lport = bpf_ntohs(rx ? h->tcp.destination : h->tcp.source);
+	subject->rport = bpf_ntohs(rx ? h->tcp.source : h->tcp.destination);
+	subject->family = h->version;
+	subject->netns = sk->__sk_common.skc_net.net->ns.inum;
 }
 
 #endif

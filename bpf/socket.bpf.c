@@ -5,6 +5,7 @@
  */
 #include "conn.bpf.h"
 #include "known.bpf.h"
+#include "tcpinfo.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -68,34 +69,9 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->told_ns = now;
 	w->parked = 0;
 	w->handshake_us = 0;
+	nw_reset_retransmits(w);
 	w->known = 0;
 	WRITE(w->generation, w->generation + 1);
-}
-
-/*
- * Could a slot want this socket, whoever owns it and whatever local port it gets? If not,
- * nothing need be kept about it: most sockets of a host never get storage.
- */
-static __noinline int possible(struct tcp_sock *tp)
-{
-	__u32 side = READ(shared.key) & 1;
-
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
-				  true) != 0;
-}
-
-/*
- * Storage for a socket (w: what it has) that some slot could want; NULL: none could. Where the
- * kernel refuses storage, an event is made without, and nothing is remembered.
- */
-static __always_inline struct nw_socket *
-storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socket *uncached)
-{
-	if (w)
-		return w;
-	if (!possible(tp))
-		return NULL;
-	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
 }
 
 /* False: it lives no longer than this event, and nothing can wait in it. */
@@ -125,8 +101,10 @@ static __always_inline __u32 established(struct tcp_sock *tp, struct nw_socket *
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 	} else {
 		/* Also invalidates the mask: only now are a child's addresses right on 6.1. */
-		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET) {
 			begin(w, NW_ROLE_SERVER, now);
+			w->retransmits = tp->total_retrans; /* the SYN-ACK's */
+		}
 		/* Its first RTT is the handshake's. */
 		w->handshake_us = tp->srtt_us >> 3;
 		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
@@ -198,7 +176,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	__u32 flags;
 
 	if (newstate == TCP_CLOSE) {
-		if (!w && !possible(tp))
+		if (!w && !nw_possible(tp))
 			return 0;
 		w = w ?: &uncached;
 		w->state = newstate;
@@ -210,7 +188,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 			nw_forget_known(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
-	w = storage_if_possible(tp, w, &uncached);
+	w = nw_storage_if_possible(tp, w, &uncached);
 	if (!w)
 		return 0;
 	w->state = newstate;
@@ -337,8 +315,8 @@ int BPF_PROG(nw_receive, struct sock *sk)
 	return used(sk);
 }
 
-/* Rows of a walk go to the iterator's reader; one socket may have several. */
-static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, struct nw_socket *w)
+static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				  struct nw_socket *w)
 {
 	struct nw_row row = {};
 	struct sock *sk = nw_sk(tp);
@@ -356,6 +334,27 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	row.parked = w->parked != 0;
 	bpf_seq_write(meta->seq, &row, sizeof(row));
 	return 0;
+}
+
+static __noinline int emit_counters(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	struct nw_counters counters;
+
+	nw_fill_counters(&counters, tp, w, nw_sk(tp)->__sk_common.skc_state, bpf_ktime_get_ns());
+	bpf_seq_write(meta->seq, &counters, sizeof(counters));
+	return 0;
+}
+
+/*
+ * A struct nw_full_row goes to the iterator's reader; one socket may have several. In two parts,
+ * since a stack has no room for both.
+ */
+static __always_inline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	emit_socket(meta, tp, w);
+	return emit_counters(meta, tp, w);
 }
 
 /* Sockets that a process holds open, of all network namespaces. */
@@ -378,7 +377,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
 		return 0;
 	if (shared.attached)
-		w = storage_if_possible(tp, nw_storage(tp, 0), &uncached);
+		w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
 	if (!w)
 		w = &uncached;
 	set_owner(w, task, NW_OWNER_HOLDS_FILE);

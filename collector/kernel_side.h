@@ -6,6 +6,7 @@
 #include <linux/types.h>
 
 #include "record.h"
+#include "packet.h"
 #include "classify.h"
 
 #endif

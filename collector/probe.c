@@ -208,6 +208,7 @@ static int load_objects(struct probe *probe, size_t ring_size)
 	if (!probe->shared || !probe->ports)
 		return -errno;
 	probe->shared->crowded = ring_size / 4 * 3;
+	probe->shared->walked = probe_program(probe, "nw_walk_files") != NULL;
 	return 0;
 }
 
@@ -320,7 +321,11 @@ struct nw_ends *probe_ports(struct probe *probe)
 
 int probe_map(const struct probe *probe, const char *name)
 {
-	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
+	int fd = -ENOENT;
+
+	for (size_t i = 0; fd < 0 && i < probe->n_objects; i++)
+		fd = bpf_object__find_map_fd_by_name(probe->objects[i].bpf, name);
+	return fd;
 }
 
 const char *probe_hook_refusal(const struct probe *probe, const struct category *category,
@@ -356,7 +361,7 @@ struct bpf_program *probe_program(const struct probe *probe, const char *name)
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		const struct program *p = &probe->programs[i];
 
-		if (!p->category && !p->refusal && !strcmp(bpf_program__name(p->bpf), name))
+		if (!p->refusal && !strcmp(bpf_program__name(p->bpf), name))
 			return p->bpf;
 	}
 	return NULL;
