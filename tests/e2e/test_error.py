@@ -237,6 +237,25 @@ def test_firewalled_handshake(watch, actor, namespace, hook):
     assert len(events) == dropped_by_nft(namespace)
 
 
+def retransmitted(namespace):
+    """RetransSegs of the namespace."""
+    text = subprocess.run(
+        ["ip", "netns", "exec", namespace, "cat", "/proc/net/snmp"],
+        capture_output=True, text=True, check=True,
+    ).stdout
+    values = [line.split() for line in text.splitlines() if line.startswith("Tcp:")]
+    return int(dict(zip(*values))["RetransSegs"])
+
+
+def without_duplicates(events, namespace):
+    """On a busy machine the kernel sends again what has arrived, and the copy is an old segment:
+    as many as it sent again, at most."""
+    old = reason("TCP_OLD_SEQUENCE", "TCP_INVALID_SEQUENCE")
+    rest = [event for event in events if event["error"].get("reason") != old]
+    assert len(events) - len(rest) <= retransmitted(namespace)
+    return rest
+
+
 def test_losses_are_told_and_retransmissions_are_not(watch, pair, actor, namespace):
     """A firewall drops one large segment in five: these events, and no other."""
     made = pair(actor(namespace=namespace), actor(namespace=namespace))
@@ -252,18 +271,15 @@ def test_losses_are_told_and_retransmissions_are_not(watch, pair, actor, namespa
     made.client.answer()
     dropped = dropped_by_nft(namespace)
     watching.wait_events(dropped)
-    events = watching.stopped_events()
-    assert dropped == len(events) == check_totals(watching)["matched"] and dropped > 5
+    told = watching.stopped_events()
+    assert check_totals(watching)["matched"] == len(told)
+    events = without_duplicates(told, namespace)
+    assert dropped == len(events) and dropped > 5
     for event in events:
         is_one(event, "DROP", "NETFILTER_DROP", {})
         check_connection(event["connection"], made.theirs)
         assert event["error"]["length"] > 100, event
-    retransmitted = subprocess.run(
-        ["ip", "netns", "exec", namespace, "cat", "/proc/net/snmp"],
-        capture_output=True, text=True, check=True,
-    ).stdout
-    values = [line.split() for line in retransmitted.splitlines() if line.startswith("Tcp:")]
-    assert int(dict(zip(*values))["RetransSegs"]) > 5
+    assert retransmitted(namespace) > 5
 
 
 def send_segments(made, count):
@@ -286,27 +302,27 @@ def segs_in(one):
     return struct.unpack_from("=I", info, 140)[0]
 
 
-def test_nothing_wrong(watch, pair, actor):
+def test_nothing_wrong(watch, pair, actor, namespace):
     """Good segments, and closings."""
-    made = pair()
-    other = actor(uid=BOB)
+    made = pair(actor(namespace=namespace), actor(namespace=namespace))
+    other = actor(uid=BOB, namespace=namespace)
     port = other.server(answer=100)
     other.drop_served()
-    watching = watch("--port", f"{made.port},{port}")
+    watching = watch("--netns", f"/run/netns/{namespace}")
     made.open()
     send_segments(made, GOOD)
     made.client.connects(count=CLOSED, address="127.0.0.1", port=port, payload=100)
     made.client.close(fd=made.ours["fd"])
     made.server.close(fd=made.theirs["fd"])
     # A stream is in order: what comes last shows that nothing came before.
-    last = made.open()
-    victim = last.victim("client")
-    victim.send(**WRONG["checksum"][2])
-    watching.wait_events(1)
+    made.open()
+    made.client.reset(fd=made.ours["fd"])
+    watching.wait_events(2)
+    made.server.receive_end(fd=made.theirs["fd"])  # what the reset did is told
     events = watching.stopped_events()
-    assert [event["error"]["kind"] for event in events] == ["CHECKSUM"], events
-    assert check_totals(watching)["matched"] == 1
-    victim.close()
+    check_totals(watching)
+    kinds = {event["error"]["kind"] for event in without_duplicates(events, namespace)}
+    assert kinds == {"RESET_SENT", "RESET_RECEIVED"}, events
 
 
 ABORT = "TCP_ABORT_ON_CLOSE"
