@@ -37,10 +37,10 @@ ELSEWHERE_CATEGORIES = {
     "retransmit": "test_retransmit.py",
     "congestion": "test_congestion.py",
     "packet": "test_packet.py",
+    "error": "test_error.py",
 }
 LATER_CATEGORIES = {
     "– times": "adds to packet",
-    "error": "needs hooks of its own",
     "http": "reads payload",
 }
 
