@@ -63,40 +63,14 @@ static __noinline int of_socket(struct tcp_sock *tp, struct fault *f)
 	return 0;
 }
 
-/* As nw_classify_cgroup, of a socket that the verifier does not know. */
-static __always_inline __u64 classify_cgroup(struct nw_side *t, __u32 side, struct sock *sk)
-{
-	struct nw_value key = {.side = side, .dimension = NW_CGROUP};
-	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	__u64 any = t->other[NW_CGROUP], none = 0;
-
-	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
-		__u64 id = BPF_CORE_READ(cgroup, kn, id);
-		struct nw_words *words;
-
-		__builtin_memcpy(key.value, &id, sizeof(id));
-		words = bpf_map_lookup_elem(&values, &key);
-		if (words) {
-			any |= words->any;
-			none |= words->none;
-		}
-		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
-	}
-	return any & ~none;
-}
-
 static __noinline __u64 classify_known(struct nw_subject *s, struct nw_known *k, __u32 uid)
 {
-	__u32 side = READ(shared.key) & 1;
-	struct nw_side *t = &shared.side[side];
-	struct nw_socket *w = &k->socket;
-	__u64 mask = nw_classify_ends(s, side);
+	struct sock *sk = (void *)k->sock;
+	struct nw_whose o;
 
-	if (mask && t->used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, uid);
-	if (mask && t->used & (1ULL << NW_CGROUP))
-		mask &= classify_cgroup(t, side, (void *)k->sock);
-	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
+	nw_fill_whose(&o, BPF_CORE_READ(sk, sk_cgrp_data.cgroup), &k->socket, uid,
+		      READ(shared.key) & 1);
+	return nw_classify(s, &o);
 }
 
 static __always_inline void fill_known(struct nw_record *r, const struct nw_known *k, __u32 uid)

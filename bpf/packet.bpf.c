@@ -100,22 +100,42 @@ static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *
 	return tell_subject(tp, cookie, &s, &subject);
 }
 
-static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+/* Who gets it, and which way it goes. */
+struct delivery {
+	__u64 receivers;
+	__u32 uid;
+	__u32 direction;
+};
+
+/* A function of its own, since the stack is too small for it and nw_classify together. */
+static __noinline int tell_segment(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				   struct delivery *d)
 {
-	struct nw_socket uncached = {};
-	struct nw_socket *w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct nw_segment s;
 	struct headers h;
-	__u64 receivers, cookie;
-	__u32 uid;
 
-	receivers = w ? nw_receivers(tp, w, NW_WANT_PACKET, &uid) : 0;
-	if (!receivers || !load_segment(ctx, &h, &s, direction))
-		return 0;
-	cookie = bpf_get_socket_cookie(ctx);
-	if (!was_told(cookie, &h, &s))
-		tell(tp, w, cookie, &s, NULL, receivers, uid);
+	if (load_segment(ctx, &h, &s, d->direction) && !was_told(cookie, &h, &s))
+		tell(tp, w, cookie, &s, NULL, d->receivers, d->uid);
 	return 0;
+}
+
+/*
+ * A socket that a process holds has storage, from its birth or from a walk, if any slot could want
+ * it: so most packets of most sockets end at the first test. Orphans and children that nobody has
+ * accepted yet are judged here.
+ */
+static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+{
+	struct delivery d = {.direction = direction};
+	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+
+	if (!w && shared.walked && nw_sk(tp)->sk_socket)
+		return 0;
+	w = nw_storage_if_possible(tp, w, &uncached);
+	if (w)
+		d.receivers = nw_receivers(tp, w, NW_WANT_PACKET, &d.uid);
+	return d.receivers ? tell_segment(ctx, tp, w, &d) : 0;
 }
 
 static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
