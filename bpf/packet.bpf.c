@@ -148,20 +148,36 @@ static __always_inline __u64 refusal_of(struct sock *sk, __u64 cookie)
 		       0xc2b2ae3d27d4eb4fULL;
 }
 
+/* Where it is remembered; NULL: it is, and nothing need be done. */
+static __always_inline __u64 *refused_or_place(__u64 cookie, __u64 refusal)
+{
+	__u32 i = cookie & (REFUSED - 1);
+	__u64 *place = bpf_map_lookup_elem(&refused, &i);
+
+	return place && READ(*place) != refusal ? place : NULL;
+}
+
+/* Most packets of most sockets end here. Not inline: the stack is too small. */
+static __noinline int is_refused(struct __sk_buff *ctx, struct tcp_sock *tp)
+{
+	__u64 cookie;
+
+	if (nw_sk(tp)->sk_bpf_storage)
+		return false;
+	cookie = bpf_get_socket_cookie(ctx);
+	return !refused_or_place(cookie, refusal_of(nw_sk(tp), cookie));
+}
+
 /* As nw_storage_if_possible; the answer no is remembered. */
 static __always_inline struct nw_socket *storage_if_wanted(struct tcp_sock *tp, __u64 cookie,
 							   struct nw_socket *uncached)
 {
-	__u64 refusal = refusal_of(nw_sk(tp), cookie), *entry;
-	__u32 i = cookie & (REFUSED - 1);
-	struct nw_socket *w;
+	__u64 refusal = refusal_of(nw_sk(tp), cookie);
+	__u64 *place = refused_or_place(cookie, refusal);
+	struct nw_socket *w = place ? nw_storage_if_possible(tp, NULL, uncached) : NULL;
 
-	entry = bpf_map_lookup_elem(&refused, &i);
-	if (!entry || READ(*entry) == refusal)
-		return NULL;
-	w = nw_storage_if_possible(tp, NULL, uncached);
-	if (!w)
-		WRITE(*entry, refusal);
+	if (place && !w)
+		WRITE(*place, refusal);
 	return w;
 }
 
@@ -187,10 +203,10 @@ static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
 	/* Raw sockets pass the helper before Linux 7: the kernel's own sends resets. */
 	if (!tp || nw_sk(tp)->sk_type != SOCK_STREAM)
 		return 1;
-	if (names_connection(nw_sk(tp)->__sk_common.skc_state))
-		packet_of_socket(ctx, tp, direction);
-	else
+	if (!names_connection(nw_sk(tp)->__sk_common.skc_state))
 		packet_of_subject(ctx, tp, direction);
+	else if (!is_refused(ctx, tp))
+		packet_of_socket(ctx, tp, direction);
 	return 1;
 }
 
