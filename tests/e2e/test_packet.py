@@ -352,3 +352,27 @@ def test_segments_of_others(pair, packets, actor):
         assert len(events) >= 8
         assert {event["connection"]["laddr"] for event in events} == {address}
     assert told_packets(nobody) == []
+
+
+def test_no_is_not_for_ever(pair, packets, actor):
+    """Sockets that nobody wanted are wanted by another owner or by another subscriber, also one
+    that waits in a listener's queue, where no walk finds it."""
+    client, server = (actor(uid=0, namespace=one) for one in pair)
+    of_alice = packets("--netns", pair[1], uid=ALICE)
+    listener = server.listen(address=V4[1])
+    first, second = (client.connect(address=V4[1], port=listener["port"]) for _ in range(2))
+    ends = first, server.accept(fd=listener["fd"])
+    for one in first, second:
+        client.send(fd=one["fd"], count=10)
+    server.give(fd=ends[1]["fd"], uid=ALICE)
+    of_root = packets("--netns", pair[1], "--raddr", V4[0], uid=0)
+    waiting = second, server.accept(fd=listener["fd"])
+    for one in ends, waiting:
+        client.send(fd=one[0]["fd"], count=10)
+        close_both(client, server, one)
+    wait_quiet(client, server)
+    given, everything = told_packets(of_alice), told_packets(of_root)
+    assert {int(one["connection"]["id"]) for one in given} == {ends[1]["id"]}
+    by_id = [int(one["connection"]["id"]) for one in everything]
+    assert set(by_id) == {ends[1]["id"], waiting[1]["id"]}
+    assert min(by_id.count(end["id"]) for end in (ends[1], waiting[1])) >= 5
