@@ -68,19 +68,21 @@ static __always_inline void tell(struct tcp_sock *tp, struct nw_socket *w, __u64
 	nw_submit(r);
 }
 
+/* Of sockets without storage; not on the stack, which is too small on Linux 6.1. */
+static const volatile struct nw_socket unstored, unstored_listener = {.role = NW_ROLE_SERVER};
+
 /* A segment of a socket that does not itself say which connection it is about. */
 static __noinline int tell_subject(struct tcp_sock *tp, __u64 cookie, struct nw_segment *s,
 				   struct nw_subject *subject)
 {
-	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+	struct nw_socket *w = nw_storage(tp, 0);
 	__u64 receivers;
 	__u32 uid;
 
-	if (!w) {
-		if (nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
-			uncached.role = NW_ROLE_SERVER;
-		w = &uncached;
-	}
+	if (!w && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
+		w = (void *)&unstored_listener;
+	else if (!w)
+		w = (void *)&unstored;
 	receivers = nw_subject_receivers(subject, tp, w, NW_WANT_PACKET, &uid);
 	if (receivers)
 		tell(tp, w, cookie, s, subject, receivers, uid);
