@@ -528,6 +528,13 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 	return nw_classify(s, &o);
 }
 
+/* Of the mask of a socket and what it was made of: mask ^ check. */
+static __always_inline __u64 nw_expected(__u32 uid, __u32 generation, __u64 key, __u16 lport)
+{
+	return key ^ 0x9e3779b97f4a7c15ULL * ((__u64)uid << 32 | generation) ^
+	       0xc2b2ae3d27d4eb4fULL * lport;
+}
+
 /*
  * The socket's mask, from its storage if nothing changed that it depends on: the tables
  * (key), sk_uid, the owner (generation), the local port. A mask torn by another CPU fails
@@ -540,8 +547,7 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w, _
 	__u32 generation = READ(w->generation);
 	__u64 key = READ(shared.key);
 	__u16 lport = nw_lport(tp);
-	__u64 expected = key ^ 0x9e3779b97f4a7c15ULL * ((__u64)uid << 32 | generation) ^
-			 0xc2b2ae3d27d4eb4fULL * lport;
+	__u64 expected = nw_expected(uid, generation, key, lport);
 	__u64 mask = READ(w->mask);
 
 	*owner = uid;
@@ -563,6 +569,28 @@ static __always_inline __u64 nw_receivers(struct tcp_sock *tp, struct nw_socket 
 	__u64 receivers = READ(shared.want[want]);
 
 	return receivers ? receivers & nw_mask(tp, w, owner) : 0;
+}
+
+/*
+ * The same of a subject that is what its socket says, or said: the mask of the socket serves, if
+ * it is still right. Asks only for what struct sock has, of a pointer that may be no tcp_sock to
+ * the verifier.
+ */
+static __always_inline __u64 nw_ends_receivers(struct nw_subject *s, struct sock *sk,
+					       struct nw_socket *w, __u32 want, __u32 *owner)
+{
+	__u64 mask, key, receivers = READ(shared.want[want]);
+	__u32 generation;
+
+	*owner = sk->sk_uid.val;
+	if (!receivers)
+		return 0;
+	generation = READ(w->generation);
+	key = READ(shared.key);
+	mask = READ(w->mask);
+	if ((mask ^ READ(w->check)) != nw_expected(*owner, generation, key, s->lport))
+		mask = nw_classify_subject(s, (struct tcp_sock *)sk, w, *owner);
+	return receivers & mask;
 }
 
 /* The same of a subject: see nw_classify_subject. */
@@ -626,7 +654,25 @@ static __always_inline void nw_submit(void *record)
 	bpf_ringbuf_submit(record, flags);
 }
 
-/* cookie: of tracing programs bpf_get_socket_cookie(sk), of cgroup_skb ones that of ctx. */
+/* All but the ends. cookie: of tracing programs bpf_get_socket_cookie(sk), of cgroup_skb ones ctx.
+ */
+static __always_inline void nw_fill_socket(struct nw_connection *c, struct sock *sk,
+					   struct nw_socket *w, __u64 cookie, __u32 uid, __u8 state)
+{
+	c->cookie = cookie;
+	c->sock = (__u64)sk;
+	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
+	c->netns = sk->__sk_common.skc_net.net->ns.inum;
+	c->uid = uid;
+	c->owner = nw_owner_known(w) ? w->owner : NW_OWNER_UNKNOWN;
+	c->pid = w->pid;
+	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
+	c->role = w->role;
+	c->state = state;
+	c->category = 0;
+}
+
+/* See nw_fill_socket. */
 static __always_inline void nw_fill_connection(struct nw_connection *c, struct tcp_sock *tp,
 					       struct nw_socket *w, __u64 cookie, __u32 uid,
 					       __u8 state)
@@ -634,23 +680,13 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
 
+	nw_fill_socket(c, sk, w, cookie, uid, state);
 	c->family = nw_family(sk);
 	nw_addresses(sk, c->family, local, remote);
 	__builtin_memcpy(c->laddr, local, sizeof(c->laddr));
 	__builtin_memcpy(c->raddr, remote, sizeof(c->raddr));
-	c->cookie = cookie;
-	c->sock = (__u64)sk;
-	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
-	c->netns = sk->__sk_common.skc_net.net->ns.inum;
-	c->uid = uid;
 	c->lport = nw_lport(tp);
 	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
-	c->owner = nw_owner_known(w) ? w->owner : NW_OWNER_UNKNOWN;
-	c->pid = w->pid;
-	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
-	c->role = w->role;
-	c->state = state;
-	c->category = 0;
 }
 
 /* The ends that a segment names, instead of the socket's. */
