@@ -15,7 +15,7 @@ packages_of() {
 		iproute2 nftables bash bash-completion zsh fish mandoc groff-base ;;
 	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
 		debian-archive-keyring ;;
-	bench) echo bpftrace libbpf-tools ;;
+	bench) echo bpftrace libbpf-tools tcpdump ;;
 	format) echo clang-format ;;
 	*) echo "packages.sh: no group '$1'; there are build run test kernels bench format" >&2
 		return 2 ;;

@@ -14,17 +14,21 @@ import contextlib
 import os
 import sys
 import tempfile
+import time
 
 import report
 import tracers
 from procs import CPUS, Traffic, Unmeasured, drain
 
-MODES = {"rr": "64 bytes there and back", "crr": "connect, 64 bytes each way, close"}
+MODES = {"rr": "64 bytes there and back", "crr": "connect, 64 bytes each way, close",
+         "bulk": "64 KiB"}
+IDLE_PAIRS = 5000  # each two sockets
 WARM_UP = 300  # connections after a tracer's start, not measured
 CONTROL = (0.95, 1.05)  # a round whose control row is outside is repeated
 STEADY = 0.05  # a sandwich whose neighbours differ by more is repeated
 REPEATS_MAX = {"sandwiches": 15, "rounds": 3}  # in one run
 BIRTH_ROUNDS = 5
+COUNTER_ROUNDS, COUNTER_S = 3, 3
 FLOOD_S = 1.5
 RING_BYTES = 4 << 20  # --ring as the collector has it by default
 
@@ -42,9 +46,9 @@ class Row:
 
 
 def all_rows():
-    both, crr = ("rr", "crr"), ("crr",)
+    both, crr, rr = ("rr", "crr"), ("crr",), ("rr",)
     return [
-        Row("nothing", tracers.nothing, both),
+        Row("nothing", tracers.nothing, tuple(MODES)),
         Row("netwatch, nobody subscribed", tracers.idle, both),
         Row("netwatch, nothing matches", tracers.no_match, both),
         Row("netwatch, 1 filter", tracers.filters(1), crr),
@@ -53,6 +57,12 @@ def all_rows():
         Row("tcplife", tracers.tcplife, crr, lines=2),
         Row("tcpstates", tracers.tcpstates, crr, lines=10),
         Row("bpftrace", tracers.bpftrace, crr, lines=10),
+        Row("netwatch packet -o pb", tracers.events("packet", "-o", "pb"), ("rr", "bulk")),
+        Row("tcpdump -w", tracers.tcpdump_file, ("rr", "bulk")),
+        Row("netwatch packet -o json", tracers.events("packet"), rr),
+        Row("tcpdump", tracers.tcpdump_text, rr),
+        Row("netwatch packet -t -o json", tracers.events("packet", "-t"), rr),
+        Row("bpftrace, 5 tracepoints", tracers.bpftrace_layers, rr),
     ]
 
 
@@ -110,7 +120,7 @@ def measure_row(bench, row):
             row.interval_s += samples[mode]["ops"] * samples[mode]["wall"] / 1e9
         if tracer.collector:
             row.wakeups += tracer.collector.wakeups() - wakeups
-    if tracer.output:
+    if tracer.output and "crr" in row.modes:
         lines = tracers.lines_of(tracer.output, bench.traffic.port)
         row.events.append(lines / (bench.traffic.crr_done - first))
     return samples
@@ -226,6 +236,27 @@ def measure_births(bench):
     return {"one": figures[1], "many": figures[64], "ratio": ratio, "runs": runs, "empty": empty}
 
 
+def measure_counters(bench):
+    """Counters of many idle connections every second: what they cost others, and what a second."""
+    ratios, cpu = [], []
+    with bench.traffic_runs() as traffic:
+        traffic.command(f"idle {IDLE_PAIRS}")
+        traffic.run("rr", 5000)
+        before = bench.measure("rr", tracers.Tracer([]))
+        for _ in range(COUNTER_ROUNDS):
+            with tracers.events("tcpinfo")(bench) as tracer:
+                start_ns, start_cpu = time.monotonic_ns(), tracer.cpu_ns()
+                sample = bench.measure("rr", tracer)
+                while time.monotonic_ns() - start_ns < COUNTER_S * 1e9:
+                    time.sleep(0.1)
+                cpu.append((tracer.cpu_ns() - start_cpu) / (time.monotonic_ns() - start_ns))
+            after = bench.measure("rr", tracers.Tracer([]))
+            ratios.append(sandwich(sample, before, after)["p50"])
+            before = after
+    return {"sockets": 2 * IDLE_PAIRS, "ratio": ratios, "cpu": cpu,
+            "stats": tracers.stats_of(tracer.output)}
+
+
 def measure_flood(bench):
     """Connections as fast as one thread makes them, each with its JSON lines."""
     with tracers.json_lines(bench) as tracer:
@@ -276,8 +307,9 @@ def measure_all(asked):
             noise = measure_rounds(bench, rows, max(asked.rounds, 1))
             flood = attempt(measure_flood, bench, "flood", asked.only)
         births = attempt(measure_births, bench, "64 filters", asked.only)
-    report.table(rows, noise, births, flood)
-    return report.complete(rows, births, flood)
+        counters = attempt(measure_counters, bench, "tcpinfo", asked.only)
+    report.table(rows, noise, births, flood, counters)
+    return report.complete(rows, births, flood, counters)
 
 
 def main():

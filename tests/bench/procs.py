@@ -61,9 +61,13 @@ class Traffic:
         return json.loads(answer)
 
     def run(self, mode, ops):
-        """Runs ops operations; rr counts as one connection."""
+        """Runs ops operations; all of rr and bulk count as one connection."""
         self.crr_done += ops if mode == "crr" else 1
         return self.command(f"{mode} {ops}")
+
+    @property
+    def netns(self):
+        return f"/proc/{self._process.pid}/ns/net"
 
     def close(self):
         self._process.stdin.close()

@@ -67,7 +67,7 @@ def legend(rows):
             for row in rows[:1] for mode, samples in row.samples.items()}
     print(f"""
 rr: 64 bytes there and back, {base['rr']:.1f} us of CPU time without a tracer.
-crr: connect, 64 bytes each way, close, {base['crr']:.1f} us.
+crr: connect, 64 bytes each way, close, {base['crr']:.1f} us. bulk: 64 KiB, {base['bulk']:.1f} us.
 p10, p50, mean: traced operation / untraced one. tracer: CPU time of collector and client, or of
 the other tool, per operation. added: by which one operation is dearer in all.
 score: (traced path + tracer) / untraced. events: lines per connection, of both its ends.
@@ -81,6 +81,13 @@ def flood_text(flood):
             f"delivered {s['delivered']} + filtered {s['filtered']} + lost in the ring "
             f"{s['lost_kernel']} + lost in the queue {s['lost_queue']}; "
             f"{flood['lines']} lines; RSS of the client {flood['client_rss'] / MIB:.1f} MiB")
+
+
+def counters_text(counters):
+    return (f"tcpinfo every second, {counters['sockets']} idle sockets: 64 bytes there and back on "
+            f"one more connection {spread(counters['ratio'], '.3f')} of the untraced median; "
+            f"collector and client {spread([100 * share for share in counters['cpu']], '.1f')} % "
+            "of a CPU")
 
 
 def births_text(births):
@@ -146,6 +153,32 @@ def births_targets(births):
                value <= 1.1)
 
 
+def packet_targets(rows):
+    """Each beside the tool that people use for it: (row, mode, what, target, other tool)."""
+    for name, mode, what, target, other in (
+            ("netwatch packet -o pb", "rr", "every packet, raw", 1.12, "tcpdump -w"),
+            ("netwatch packet -o pb", "bulk", "bulk stream, raw", 1.03, "tcpdump -w"),
+            ("netwatch packet -o json", "rr", "every packet, JSON", 1.40, "tcpdump"),
+            ("netwatch packet -t -o json", "rr", "layer times, JSON", 1.55,
+             "bpftrace, 5 tracepoints")):
+        row, peer = find(rows, name), find(rows, other)
+        if not measured(row):
+            continue
+        value = score(row, mode)
+        beside = f" ({other} {score(peer, mode):.3f})" if measured(peer) else ""
+        yield what, f"<= {target:.2f}", f"{value:.3f}{beside}", value <= target
+
+
+def counters_targets(counters):
+    if not counters:
+        return
+    value, s = median(counters["ratio"]), counters["stats"]
+    yield (f"tcpinfo of {counters['sockets']} idle sockets", "<= 1.02 per packet",
+           f"{value:.3f}, {100 * median(counters['cpu']):.1f} % of a CPU", value <= 1.02)
+    yield ("its --stats", "nothing lost", f"{s['matched']} matched, {s['delivered']} delivered",
+           s["matched"] == s["delivered"] >= counters["sockets"])
+
+
 def flood_targets(flood):
     if not flood:
         return
@@ -164,32 +197,35 @@ def find(rows, name):
     return next((row for row in rows if row.name == name), None)
 
 
-def targets(rows, births, flood):
+def targets(rows, births, flood, counters):
     yield from idle_targets(find(rows, "netwatch, nobody subscribed"))
     yield from no_match_targets(find(rows, "netwatch, nothing matches"))
     yield from connect_targets(find(rows, "netwatch -a -o json"), find(rows, "tcplife"))
+    yield from packet_targets(rows)
+    yield from counters_targets(counters)
     yield from births_targets(births)
     yield from flood_targets(flood)
     yield from events_targets(rows)
 
 
-def table(rows, noise, births, flood):
+def table(rows, noise, births, flood, counters):
     rows_table(rows)
     legend(rows)
     for what in noise.repeated:
         print(f"Noise: {noise.repeated[what]} {what} repeated, "
               f"{noise.kept[what]} kept though noisy.")
-    for text in (births and births_text(births), flood and flood_text(flood)):
+    for text in (births and births_text(births), flood and flood_text(flood),
+                 counters and counters_text(counters)):
         if text:
             print(text)
     print()
     form = "{:<44}{:<27}{:<9}{}"
     print(form.format("what", "target", "reached", "measured"))
-    for what, target, value, reached in targets(rows, births, flood):
+    for what, target, value, reached in targets(rows, births, flood, counters):
         print(form.format(what, target, "yes" if reached else "NO", value))
 
 
-def complete(rows, births, flood):
+def complete(rows, births, flood, counters):
     """The exit status: 1 when something of netwatch could not be measured."""
     own = [row for row in rows if row.name.startswith("netwatch")]
-    return int(any(row.skipped for row in own) or births is None or flood is None)
+    return int(any(row.skipped for row in own) or None in (births, flood, counters))

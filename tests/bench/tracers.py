@@ -60,9 +60,12 @@ def collector(bench):
 
 @contextlib.contextmanager
 def client(bench, options, name):
-    """A live subscription."""
+    """A live subscription, to conn and in JSON unless the options say otherwise."""
     argv = [bench.program("netwatch"), "--socket", bench.path("netwatch.sock"), "subscribe",
-            "-v", "--stats", "--no-existing", "--events", "conn", "-o", "json", *options]
+            "-v", "--stats", "--no-existing"]
+    argv += [] if "--events" in options else ["--events", "conn"]
+    argv += [] if "-o" in options else ["-o", "json"]
+    argv += options
     with stopping(Process(argv, bench.path(name))) as process:
         yield process
 
@@ -103,6 +106,14 @@ def json_lines(bench):
     return subscribed(bench, ["-a", "--port", str(bench.traffic.port)], name="json")
 
 
+def events(category, *options):
+    """Every event of a category that the traffic makes."""
+    def start(bench):
+        return subscribed(bench, ["--events", category, "--port", str(bench.traffic.port),
+                                  *options], name="-".join([category, *options]).strip("-"))
+    return start
+
+
 def filters(count):
     """That many filters in several dimensions, which the traffic does not pass."""
     def start(bench):
@@ -117,7 +128,10 @@ def peer(*argv):
     """Another tool; PORT in an argument is the traffic's port."""
     @contextlib.contextmanager
     def start(bench):
-        words = [word.replace("PORT", str(bench.traffic.port)) for word in argv]
+        places = {"PORT": str(bench.traffic.port), "NETNS": bench.traffic.netns,
+                  "FILE": bench.path("capture")}
+        words = [re.sub("PORT|NETNS|FILE", lambda found: places[found[0]], word)
+                 for word in argv]
         with stopping(Process(words, bench.path("peer"))) as process:
             wait_for(process.has_attached, START_S, f"{process.name} to attach")
             yield Tracer([process], process)
@@ -132,6 +146,20 @@ bpftrace = peer("bpftrace", "-e", """tracepoint:sock:inet_sock_set_state
         printf("%llu %d %s %s:%d %s:%d %d %d\\n", nsecs, pid, comm, ntop(args->saddr),
                args->sport, ntop(args->daddr), args->dport, args->oldstate, args->newstate);
     }""")
+
+
+# On lo, each segment is seen once; netwatch tells it of both sockets.
+tcpdump = ("nsenter", "--net=NETNS", "tcpdump", "-i", "lo", "-n", "-Z", "root")
+tcpdump_file = peer(*tcpdump, "-w", "FILE", "tcp port PORT")
+tcpdump_text = peer(*tcpdump, "tcp port PORT")
+# The hooks of layer times that bpftrace can have where kprobes are missing.
+bpftrace_layers = peer("bpftrace", "-e", """
+    tracepoint:net:netif_receive_skb, tracepoint:net:net_dev_queue,
+    tracepoint:net:net_dev_start_xmit { printf("%llu %s %llx\\n", nsecs, probe, args->skbaddr); }
+    tracepoint:tcp:tcp_probe /args->sport == PORT || args->dport == PORT/ {
+        printf("%llu %s %d %d %u\\n", nsecs, probe, args->sport, args->dport, args->data_len); }
+    tracepoint:tcp:tcp_rcv_space_adjust /args->sport == PORT || args->dport == PORT/ {
+        printf("%llu %s %d %d\\n", nsecs, probe, args->sport, args->dport); }""")
 
 
 def lines_of(process, port):

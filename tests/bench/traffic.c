@@ -8,6 +8,8 @@
  *
  *   rr N     N ping-pongs of 64 bytes on one connection
  *   crr N    N times connect, 64 bytes each way, close
+ *   bulk N   N times 64 KiB, on one connection
+ *   idle N   N connections more are held open until this process ends
  *   stats    the kernel measures the run time of BPF programs until this process ends;
  *            tells what an empty program is charged
  */
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +32,9 @@
 #include "bpfstats.h"
 
 #define MESSAGE_BYTES 64
-#define OPS_MAX	      4000000 /* of one command; more is an error */
+#define BULK_BYTES    65536
+#define BUFFER_BYTES  (8 * BULK_BYTES) /* of sockets, so that one thread can be both ends */
+#define OPS_MAX	      4000000	       /* of one command; more is an error */
 
 struct traffic {
 	struct sockaddr_in address;
@@ -168,6 +173,46 @@ static int run_rr(struct traffic *t, size_t count)
 	return r;
 }
 
+static int set_buffers(const int pair[2])
+{
+	const int size = BUFFER_BYTES;
+
+	if (setsockopt(pair[0], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) ||
+	    setsockopt(pair[1], SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)))
+		return -errno;
+	return 0;
+}
+
+static int bulk_over(int from, int to)
+{
+	static char data[BULK_BYTES];
+
+	if (send(from, data, sizeof(data), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(data) ||
+	    recv(to, data, sizeof(data), MSG_WAITALL) != sizeof(data))
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+static int run_bulk(struct traffic *t, size_t count)
+{
+	int64_t before, after;
+	int pair[2], r;
+
+	r = open_pair(t, pair);
+	if (r)
+		return r;
+	r = set_buffers(pair);
+	before = now_ns(CLOCK_THREAD_CPUTIME_ID);
+	for (size_t i = 0; i < count && !r; i++) {
+		r = bulk_over(pair[0], pair[1]);
+		after = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		t->ns[i] = after - before;
+		before = after;
+	}
+	close_pair(pair);
+	return r;
+}
+
 static int run_crr(struct traffic *t, size_t count)
 {
 	int64_t before, after;
@@ -193,6 +238,7 @@ static const struct mode {
 } modes[] = {
 	{"rr", run_rr},
 	{"crr", run_crr},
+	{"bulk", run_bulk},
 };
 
 static int compare(const void *a, const void *b)
@@ -242,6 +288,23 @@ static int run_stats(void)
 	return r;
 }
 
+static int run_idle(const struct traffic *t, size_t count)
+{
+	struct rlimit limit;
+	int pair[2], r = 0;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		return -errno;
+	for (size_t i = 0; i < count && !r; i++)
+		r = open_pair(t, pair);
+	if (!r)
+		printf("{\"idle\":%zu}\n", count);
+	return r;
+}
+
 static int run_command(struct traffic *t, const char *line)
 {
 	char name[8];
@@ -251,6 +314,8 @@ static int run_command(struct traffic *t, const char *line)
 		return run_stats();
 	if (sscanf(line, "%7s %zu", name, &count) != 2 || !count || count > OPS_MAX)
 		return -EINVAL;
+	if (!strcmp(name, "idle"))
+		return run_idle(t, count);
 	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
 		if (!strcmp(name, modes[i].name))
 			return run_mode(t, &modes[i], count);
