@@ -20,7 +20,7 @@ enum nw_owner {
 };
 
 /* Which decoder a record belongs to: rows of collector/categories.c by this number. */
-enum nw_category { NW_CATEGORY_CONN, NW_CATEGORY_PACKET, NW_CATEGORIES };
+enum nw_category { NW_CATEGORY_CONN, NW_CATEGORY_PACKET, NW_CATEGORY_HTTP, NW_CATEGORIES };
 
 /* The values of one socket that a filter can name, and more that identifies it. */
 struct nw_connection {
