@@ -15,17 +15,19 @@
 #define NW_LOSS_STRIPES	 16 /* counters are spread over CPUs; a collision is harmless */
 #define NW_PARK_SHIFT	 28 /* parked events are counted per 2^28 ns (268 ms) */
 #define NW_PARK_COUNTERS 8
+#define NW_INTERVALS	 8 /* different intervals of reports at once */
 
 /* A program and its twin: see struct nw_run. */
 enum nw_pair {
 	NW_PAIR_STATE,
+	NW_PAIR_TCPINFO,
 	NW_PAIR_RETRANSMIT,
 	NW_PAIR_RETRANSMIT_SYNACK,
 	NW_PAIR_CONGESTION,
 	NW_PAIR_DROP,
-	NW_PAIR_BAD_CHECKSUM,
 	NW_PAIR_RESET_SENT,
 	NW_PAIR_RESET_RECEIVED,
+	NW_PAIR_PACKET_RESET,
 	NW_PAIRS
 };
 
@@ -92,6 +94,13 @@ struct nw_side {
 	__u64 unknown[NW_DIMENSIONS]; /* when the value is not known: pid and comm */
 };
 
+/* Slots that get reports (category tcpinfo) at the same interval. */
+struct nw_interval {
+	__u64 slots;	  /* set and cleared like a want word, and besides it */
+	__u32 generation; /* of its use: what was reported to an earlier one does not count */
+	__u32 tick;	  /* counts up at each time that reports are due */
+};
+
 /* A global variable in a section of its own, mapped by the collector. */
 struct nw_shared {
 	/* read at every event */
@@ -100,7 +109,10 @@ struct nw_shared {
 	struct nw_side side[2];
 	__u32 session;	/* counts up when programs are attached anew */
 	__u32 attached; /* programs are attached: a walk keeps what it finds */
+	__u64 walked;	/* walks are possible: what slots could want of old sockets has storage */
 	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
+	struct nw_interval interval[NW_INTERVALS];
+	__u32 due; /* bits of intervals whose reports are being made */
 
 	/* written by both sides */
 	__u32 armed __attribute__((aligned(64))); /* the collector sleeps: wake it */
@@ -108,6 +120,7 @@ struct nw_shared {
 	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
 	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
 	__u64 no_storage; /* sockets classified without a cache */
+	__u64 not_known;  /* times that the map `known` took no socket */
 	__u64 twins;	  /* calls that a program's twin answered */
 	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
 };

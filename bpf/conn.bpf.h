@@ -91,7 +91,8 @@ static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now, __u
 {
 	__u32 counter = now >> NW_PARK_SHIFT & (NW_PARK_COUNTERS - 1);
 
-	if (!READ(shared.want[NW_WANT_CONN]))
+	/* A report waits for nothing, but is to have the process that a walk finds then. */
+	if (!READ(shared.want[NW_WANT_CONN]) && !READ(shared.want[NW_WANT_TCPINFO]))
 		return;
 	if (!flags)
 		__sync_fetch_and_add(&shared.parked[counter], 1);

@@ -26,6 +26,7 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
 	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
 	BPF_MAP_TYPE_SK_STORAGE = 24,
@@ -40,6 +41,9 @@ enum bpf_map_type {
 #define BPF_RB_FORCE_WAKEUP	    2
 #define BPF_RB_AVAIL_DATA	    0
 
+#define ETH_P_IP	 0x0800
+#define ETH_P_IPV6	 0x86dd
+#define AF_INET		 2
 #define AF_INET6	 10
 #define SOCK_STREAM	 1
 #define IPPROTO_TCP	 6
@@ -48,6 +52,8 @@ enum bpf_map_type {
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_AH	 51
 #define IPPROTO_DSTOPTS	 60
+#define RTN_LOCAL	 2
+#define RTF_LOCAL	 0x80000000
 #define PF_KTHREAD	 0x00200000
 #define ECONNABORTED	 103
 #define ECONNRESET	 104
@@ -111,6 +117,18 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -118,9 +136,12 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	refcount_t skc_refcnt;
+	unsigned char skc_ipv6only : 1;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
 };
 
 typedef struct {
@@ -128,6 +149,7 @@ typedef struct {
 } socket_lock_t;
 
 struct bpf_local_storage;
+struct socket;
 
 struct sock {
 	struct sock_common __sk_common;
@@ -135,6 +157,11 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	__u32 sk_ack_backlog;
+	__u32 sk_max_ack_backlog;
+	int sk_sndbuf;
+	int sk_wmem_queued;
+	struct socket *sk_socket;
 	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
 	struct bpf_local_storage *sk_bpf_storage;
@@ -147,16 +174,98 @@ struct inet_sock {
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
+	__u32 icsk_rto;
+	__u8 icsk_ca_state : 5;
+	__u8 icsk_pending;
+};
+
+struct minmax_sample {
+	__u32 t;
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3];
 };
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 rcv_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us;
+	__u32 mdev_us;
+	struct minmax rtt_min;
+	__u32 snd_cwnd;
+	__u32 snd_ssthresh;
+	__u32 snd_wnd;
+	__u32 rcv_wnd;
+	__u32 snd_nxt;
+	__u32 snd_una;
+	__u32 packets_out;
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u32 total_retrans;
+};
+
+struct request_sock_ops {
+	int family;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+	const struct request_sock_ops *rsk_ops;
+};
+
+struct inet_request_sock {
+	struct request_sock req;
+};
+
+struct tcp_request_sock {
+	struct inet_request_sock req;
+	__u32 snt_isn;
+};
+
+struct net_device {
+	possible_net_t nd_net;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
+struct rtable {
+	struct dst_entry dst;
+	__u16 rt_type;
+};
+
+struct rt6_info {
+	struct dst_entry dst;
+	__u32 rt6i_flags;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+	char cb[48];
+	unsigned long _skb_refdst;
+	unsigned int len;
+	__be16 protocol;
+	__u16 transport_header;
+	__u16 network_header;
+	unsigned int tail;
+	unsigned char *head;
+	unsigned char *data;
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
+	union {
+		struct {
+			__u16 tcp_gso_segs;
+		};
+	};
+	__u8 tcp_flags;
 };
 
 struct socket {
@@ -164,6 +273,8 @@ struct socket {
 };
 
 struct file;
+struct dst_entry;
+struct tcp_fastopen_cookie;
 
 struct task_struct {
 	unsigned int flags;

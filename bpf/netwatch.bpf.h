@@ -31,11 +31,15 @@ struct nw_socket {
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see park in socket.bpf.c; 0: nothing waits */
 	__u32 handshake_us;
-	__u32 session; /* of nw_shared, in which the rest was written */
-	__u32 owner;   /* enum nw_owner */
-	__u8 role;     /* enum nw_role */
-	__u8 state;    /* TCP state of the last change that was handled */
-	__u8 reserved[6];
+	__u32 session;	   /* of nw_shared, in which the rest was written */
+	__u32 owner;	   /* enum nw_owner */
+	__u32 retransmits; /* segments sent again, of all causes; see nw_retransmits_known */
+	__u32 fast_retransmits;
+	__u32 timeout_retransmits;
+	__u8 role;  /* enum nw_role */
+	__u8 state; /* TCP state of the last change that was handled */
+	__u8 known; /* it stands in the map `known`: see known.bpf.h */
+	__u8 reserved[1];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -109,6 +113,23 @@ struct nw_subject {
 	__u32 family; /* 4 or 6 */
 };
 
+/* What is known of whose it is. */
+#define NW_HAS_SOCKET 1 /* uid, cgroup */
+#define NW_HAS_OWNER  2 /* pid, comm */
+#define NW_ANY_OWNER  4 /* it may get any owner and role, and a port if it has none */
+
+/* What slots ask about a connection, beyond its subject. */
+struct nw_whose {
+	__u64 cgroup; /* address of its struct cgroup */
+	__u32 uid;
+	__u32 pid;
+	char comm[NW_COMM_SIZE];
+	__u8 side; /* of the tables */
+	__u8 role;
+	__u8 has; /* NW_HAS_... */
+	__u8 reserved[5];
+};
+
 /* Of this CPU. Never NULL, which the verifier does not know. */
 static __always_inline struct nw_run *nw_run(__u32 pair)
 {
@@ -160,6 +181,24 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
+/* Of a new life. */
+static __always_inline void nw_reset_retransmits(struct nw_socket *w)
+{
+	w->retransmits = 0;
+	w->fast_retransmits = 0;
+	w->timeout_retransmits = 0;
+}
+
+/*
+ * Programs of category retransmit count; they are not always attached, and a socket may be older
+ * than its storage. What they count by cause is known exactly if no retransmission is missing,
+ * by the kernel's own count.
+ */
+static __always_inline bool nw_retransmits_known(const struct nw_socket *w, struct tcp_sock *tp)
+{
+	return w->retransmits == tp->total_retrans;
+}
+
 /*
  * The socket's storage. While no program was attached its owner may have changed, or it was
  * cloned from a listener unnoticed: what an older session stored is forgotten.
@@ -179,6 +218,8 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->born_ns = 0;
 		w->parked = 0;
 		w->state = 0;
+		nw_reset_retransmits(w);
+		w->known = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}
@@ -234,13 +275,13 @@ static __always_inline void nw_addresses(struct sock *sk, __u8 family, __u32 loc
 }
 
 /* A local port of 0 is not chosen yet: it names no slot's port, or, if open, any slot's. */
-static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side, __u16 lport,
-					       __u16 rport, bool open)
+static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side,
+					       const struct nw_subject *s, bool open)
 {
-	__u32 l = side * NW_PORTS + lport, r = side * NW_PORTS + rport;
+	__u32 l = side * NW_PORTS + s->lport, r = side * NW_PORTS + s->rport;
 	struct nw_ends *le = bpf_map_lookup_elem(&ports, &l);
 	struct nw_ends *re = bpf_map_lookup_elem(&ports, &r);
-	__u64 any = open && !lport ? ~0ULL : 0;
+	__u64 any = open && !s->lport ? ~0ULL : 0;
 
 	if (!le || !re)
 		return 0; /* cannot be */
@@ -248,16 +289,16 @@ static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side, __
 	       (le->either | re->either | t->ports.either | any);
 }
 
-static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side, __u8 family,
-						  const __u32 local[4], const __u32 remote[4])
+static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side,
+						  const struct nw_subject *s)
 {
-	struct nw_prefix key = {.side = side, .family = family};
+	struct nw_prefix key = {.side = side, .family = s->family};
 	struct nw_ends *le, *re;
 
-	key.length = 32 + (family == 4 ? 32 : 128);
-	__builtin_memcpy(key.address, local, sizeof(key.address));
+	key.length = 32 + (s->family == 4 ? 32 : 128);
+	__builtin_memcpy(key.address, s->local, sizeof(key.address));
 	le = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
-	__builtin_memcpy(key.address, remote, sizeof(key.address));
+	__builtin_memcpy(key.address, s->remote, sizeof(key.address));
 	re = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
 	return le->local & re->remote & (le->either | re->either);
 }
@@ -278,17 +319,13 @@ static __always_inline __u64 nw_classify_number(struct nw_side *t, __u32 side, _
 	return nw_classify_value(t, &key);
 }
 
-static __always_inline bool nw_owner_known(struct nw_socket *w)
-{
-	return w->owner != NW_OWNER_UNKNOWN && w->owner != NW_OWNER_CHANGING;
-}
-
-static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side, struct nw_socket *w)
+static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side,
+					       const struct nw_whose *w)
 {
 	struct nw_value key = {.side = side, .dimension = NW_COMM};
 	__u64 mask = ~0ULL;
 
-	if (!nw_owner_known(w))
+	if (!(w->has & NW_HAS_OWNER))
 		return t->unknown[NW_PID] & t->unknown[NW_COMM];
 	if (t->used & (1ULL << NW_PID))
 		mask &= nw_classify_number(t, side, NW_PID, w->pid);
@@ -299,21 +336,15 @@ static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side, st
 	return mask;
 }
 
-static __always_inline __u64 nw_cgroup_id(struct cgroup *cgroup)
-{
-	return cgroup && cgroup->kn ? cgroup->kn->id : 0;
-}
-
 /* A filter by cgroup is also about descendants: look at each ancestor. */
-static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side, struct sock *sk)
+static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side,
+						struct cgroup *cgroup)
 {
 	struct nw_value key = {.side = side, .dimension = NW_CGROUP};
-	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
 	__u64 any = t->other[NW_CGROUP], none = 0;
-	struct cgroup_subsys_state *parent;
 
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
-		__u64 id = nw_cgroup_id(cgroup);
+		__u64 id = BPF_CORE_READ(cgroup, kn, id);
 		struct nw_words *words;
 
 		__builtin_memcpy(key.value, &id, sizeof(id));
@@ -322,50 +353,128 @@ static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side, s
 			any |= words->any;
 			none |= words->none;
 		}
-		parent = cgroup->self.parent;
-		cgroup = parent ? parent->cgroup : NULL;
+		cgroup = BPF_CORE_READ(cgroup, self.parent, cgroup);
 	}
 	return any & ~none;
 }
 
-/* Some places take both in one argument. */
-#define NW_LPORT_SIDE(lport, side) ((__u32)(lport) << 1 | (side))
-
 /*
- * The slots that accept this socket, of the tables of one side, by all that the kernel
- * knows of it: not by owner and role, which netwatch keeps.
+ * The slots that accept this; what is not known only those accept that do not ask. No static
+ * function, so that the verifier looks at it once, not at every call.
  */
-static __always_inline __u64 nw_classify_socket(struct tcp_sock *tp, __u32 uid, __u32 lport_side,
-						bool open)
+__noinline __u64 nw_classify(struct nw_subject *s, struct nw_whose *w)
 {
-	__u16 lport = lport_side >> 1;
-	__u32 side = lport_side & 1;
-	struct nw_side *t = &shared.side[side];
-	struct sock *sk = nw_sk(tp);
-	__u64 used = t->used, mask = ~0ULL;
-	__u8 family;
+	__u64 mask = ~0ULL, used;
+	struct nw_side *t;
+	__u32 side;
 
+	if (!s || !w)
+		return 0; /* cannot be */
+	side = w->side & 1;
+	t = &shared.side[side];
+	used = t->used;
 	/* What refuses most comes first. */
 	if (used & NW_USED_PORTS)
-		mask = nw_classify_ports(t, side, lport, bpf_ntohs(sk->__sk_common.skc_dport),
-					 open);
+		mask = nw_classify_ports(t, side, s, w->has & NW_ANY_OWNER);
+	mask &= t->family[s->family == 6];
 	if (!mask)
 		return 0;
-	family = nw_family(sk);
-	mask &= t->family[family == 6];
-	if (mask && used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, uid);
+	if (!(w->has & NW_HAS_SOCKET))
+		mask &= t->unknown[NW_UID] & t->unknown[NW_CGROUP];
+	else if (used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, w->uid);
 	if (mask && used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
-	if (mask && used & NW_USED_PREFIXES) {
-		__u32 local[4], remote[4];
+		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
+	if (mask && used & NW_USED_PREFIXES)
+		mask &= nw_classify_prefixes(t, side, s);
+	if (mask && used & (1ULL << NW_CGROUP) && w->has & NW_HAS_SOCKET)
+		mask &= nw_classify_cgroup(t, side, (void *)w->cgroup);
+	if (!mask || w->has & NW_ANY_OWNER)
+		return mask;
+	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
+}
 
-		nw_addresses(sk, family, local, remote);
-		mask &= nw_classify_prefixes(t, side, family, local, remote);
+static __always_inline __u64 nw_cgroup_id(struct cgroup *cgroup)
+{
+	return cgroup && cgroup->kn ? cgroup->kn->id : 0;
+}
+
+static __always_inline bool nw_owner_known(const struct nw_socket *w)
+{
+	return w->owner != NW_OWNER_UNKNOWN && w->owner != NW_OWNER_CHANGING;
+}
+
+static __always_inline void nw_ends_of_socket(struct nw_subject *s, struct tcp_sock *tp,
+					      __u16 lport)
+{
+	struct sock *sk = nw_sk(tp);
+
+	s->family = nw_family(sk);
+	nw_addresses(sk, s->family, s->local, s->remote);
+	s->lport = lport;
+	s->rport = bpf_ntohs(sk->__sk_common.skc_dport);
+	s->netns = sk->__sk_common.skc_net.net->ns.inum;
+}
+
+/* Of a socket with w about its owner; w NULL: it may get any. */
+static __always_inline void nw_fill_whose(struct nw_whose *o, struct cgroup *cgroup,
+					  const struct nw_socket *w, __u32 uid, __u32 side)
+{
+	o->cgroup = (__u64)cgroup;
+	o->uid = uid;
+	o->side = side;
+	o->has = NW_HAS_SOCKET;
+	__builtin_memset(o->reserved, 0, sizeof(o->reserved));
+	if (!w) {
+		o->has |= NW_ANY_OWNER;
+		o->role = NW_ROLE_UNKNOWN;
+		o->pid = 0;
+		__builtin_memset(o->comm, 0, sizeof(o->comm));
+		return;
 	}
-	if (mask && used & (1ULL << NW_CGROUP))
-		mask &= nw_classify_cgroup(t, side, sk);
-	return mask;
+	o->has |= nw_owner_known(w) ? NW_HAS_OWNER : 0;
+	o->role = w->role;
+	o->pid = w->pid;
+	__builtin_memcpy(o->comm, w->comm, sizeof(o->comm));
+}
+
+/* NW_LPORT_SIDE: a local port and the side of the tables, in one argument. */
+#define NW_LPORT_SIDE(lport, side) ((__u32)(lport) << 1 | (side))
+
+static __noinline __u64 nw_classify_socket(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
+					   __u32 lport_side)
+{
+	struct nw_subject s;
+	struct nw_whose o;
+
+	nw_ends_of_socket(&s, tp, lport_side >> 1);
+	nw_fill_whose(&o, nw_sk(tp)->sk_cgrp_data.cgroup, w, uid, lport_side & 1);
+	return nw_classify(&s, &o);
+}
+
+/*
+ * A listener handles segments of peers whom it does not know: what its owner's slots want of
+ * them, they get only if that owner is kept. Slots that do not ask for it do without.
+ */
+static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, __u32 side)
+{
+	struct nw_side *t = &shared.side[side];
+	__u64 mask =
+		READ(shared.want[NW_WANT_PACKET]) & ~(t->unknown[NW_PID] & t->unknown[NW_COMM]);
+	struct sock *sk = nw_sk(tp);
+	__u32 port = side * NW_PORTS + sk->__sk_common.skc_num;
+	struct nw_ends *ends;
+
+	if (!mask || sk->__sk_common.skc_state != TCP_LISTEN)
+		return 0;
+	ends = bpf_map_lookup_elem(&ports, &port);
+	if (ends && sk->__sk_common.skc_num)
+		mask &= ends->local | t->ports.local;
+	if (t->used & (1ULL << NW_NETNS))
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+	if (t->used & (1ULL << NW_UID))
+		mask &= nw_classify_number(t, side, NW_UID, sk->sk_uid.val);
+	return mask & t->role[NW_ROLE_SERVER];
 }
 
 /*
@@ -376,8 +485,9 @@ static __noinline int nw_possible(struct tcp_sock *tp)
 {
 	__u32 side = READ(shared.key) & 1;
 
-	return nw_classify_socket(tp, nw_sk(tp)->sk_uid.val, NW_LPORT_SIDE(nw_lport(tp), side),
-				  true) != 0;
+	return nw_classify_socket(tp, NULL, nw_sk(tp)->sk_uid.val,
+				  NW_LPORT_SIDE(nw_lport(tp), side)) ||
+	       nw_classify_listener(tp, side);
 }
 
 /*
@@ -394,15 +504,6 @@ nw_storage_if_possible(struct tcp_sock *tp, struct nw_socket *w, struct nw_socke
 	return nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE) ?: uncached;
 }
 
-static __noinline __u64 nw_classify(struct tcp_sock *tp, struct nw_socket *w, __u32 uid,
-				    __u32 lport_side)
-{
-	struct nw_side *t = &shared.side[lport_side & 1];
-
-	return nw_classify_socket(tp, uid, lport_side, false) &
-	       t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, lport_side & 1, w);
-}
-
 /*
  * The slots that accept this subject. Its socket, owned by uid, is tp, with w about its owner;
  * NULL: there is none, and only slots accept it that do not ask whose it is.
@@ -411,25 +512,11 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 					    struct nw_socket *w, __u32 uid)
 {
 	__u32 side = READ(shared.key) & 1;
-	struct nw_side *t = &shared.side[side];
-	__u64 used = t->used, mask = t->family[s->family == 6];
+	struct nw_whose o = {.side = side};
 
-	if (used & NW_USED_PORTS)
-		mask &= nw_classify_ports(t, side, s->lport, s->rport, false);
-	if (mask && used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
-	if (mask && used & NW_USED_PREFIXES)
-		mask &= nw_classify_prefixes(t, side, s->family, s->local, s->remote);
-	if (!mask)
-		return 0;
-	if (!tp || !w)
-		return mask & t->role[NW_ROLE_UNKNOWN] & t->unknown[NW_UID] & t->unknown[NW_PID] &
-		       t->unknown[NW_COMM] & t->unknown[NW_CGROUP];
-	if (used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, uid);
-	if (mask && used & (1ULL << NW_CGROUP))
-		mask &= nw_classify_cgroup(t, side, nw_sk(tp));
-	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
+	if (tp && w)
+		nw_fill_whose(&o, nw_sk(tp)->sk_cgrp_data.cgroup, w, uid, side);
+	return nw_classify(s, &o);
 }
 
 /*
@@ -451,7 +538,7 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w, _
 	*owner = uid;
 	if ((mask ^ READ(w->check)) == expected)
 		return mask;
-	mask = nw_classify(tp, w, uid, NW_LPORT_SIDE(lport, key & 1));
+	mask = nw_classify_socket(tp, w, uid, NW_LPORT_SIDE(lport, key & 1));
 	WRITE(w->mask, mask);
 	WRITE(w->check, mask ^ expected);
 	return mask;

@@ -2,11 +2,48 @@
 /*
  * Category packet: each segment that a socket sends or receives. The programs are told of it
  * with its full socket: a listener's for a handshake, and none for TIME_WAIT. Cgroup programs
- * run whatever they interrupt, so none needs a twin.
+ * run whatever they interrupt, so they need no twin.
  */
 #include "segment.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+/*
+ * Some segments are sent by the kernel in the name of a socket, and whether egress sees them
+ * depends on the kernel and on the family: a reset (IPv4, since Linux 6.13), and the SYN-ACK of
+ * a listener (IPv6, since 6.6). They are told where they are made, and remembered until egress,
+ * which follows at once, has let them pass.
+ */
+struct made {
+	__u64 cookie;
+	__u32 seq;
+	__u16 lport;
+	__u16 rport;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct made);
+	__type(value, __u32);
+} made SEC(".maps");
+
+/* cookie: see nw_fill_connection. */
+static __always_inline struct made made_of(__u64 cookie, __u32 seq, __u16 lport, __u16 rport)
+{
+	return (struct made){.cookie = cookie, .seq = seq, .lport = lport, .rport = rport};
+}
+
+/* True, once: it was told when it was made. */
+static __always_inline bool was_told(__u64 cookie, const struct headers *h,
+				     const struct nw_segment *s)
+{
+	struct made key =
+		made_of(cookie, s->seq, bpf_ntohs(h->tcp.source), bpf_ntohs(h->tcp.destination));
+
+	return s->direction == NW_TX && s->flags & (NW_TCP_RST | NW_TCP_SYN) &&
+	       !bpf_map_delete_elem(&made, &key);
+}
 
 /* A listener does not know the peer, a closed socket its port, a new child on 6.1 its address. */
 static __always_inline bool names_connection(__u8 state)
@@ -15,7 +52,7 @@ static __always_inline bool names_connection(__u8 state)
 }
 
 /* To receivers, with the ends of subject or else (NULL) of the socket. */
-static __always_inline void tell(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+static __always_inline void tell(struct tcp_sock *tp, struct nw_socket *w, __u64 cookie,
 				 const struct nw_segment *s, const struct nw_subject *subject,
 				 __u64 receivers, __u32 uid)
 {
@@ -23,7 +60,7 @@ static __always_inline void tell(struct __sk_buff *ctx, struct tcp_sock *tp, str
 
 	if (!r)
 		return;
-	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(ctx), receivers, uid, bpf_ktime_get_ns(),
+	nw_fill(&r->head, tp, w, cookie, receivers, uid, bpf_ktime_get_ns(),
 		nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_PACKET);
 	if (subject)
 		nw_fill_ends(&r->head.connection, subject);
@@ -32,12 +69,10 @@ static __always_inline void tell(struct __sk_buff *ctx, struct tcp_sock *tp, str
 }
 
 /* A segment of a socket that does not itself say which connection it is about. */
-static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+static __noinline int tell_subject(struct tcp_sock *tp, __u64 cookie, struct nw_segment *s,
+				   struct nw_subject *subject)
 {
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
-	struct nw_subject subject;
-	struct nw_segment s;
-	struct headers h;
 	__u64 receivers;
 	__u32 uid;
 
@@ -46,28 +81,61 @@ static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *
 			uncached.role = NW_ROLE_SERVER;
 		w = &uncached;
 	}
-	if (!load_segment(ctx, &h, &s, direction))
-		return 0;
-	load_subject(&h, &s, &subject, nw_sk(tp));
-	receivers = nw_subject_receivers(&subject, tp, w, NW_WANT_PACKET, &uid);
+	receivers = nw_subject_receivers(subject, tp, w, NW_WANT_PACKET, &uid);
 	if (receivers)
-		tell(ctx, tp, w, &s, &subject, receivers, uid);
+		tell(tp, w, cookie, s, subject, receivers, uid);
 	return 0;
 }
 
-static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
 {
-	struct nw_socket uncached = {};
-	struct nw_socket *w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct nw_subject subject;
 	struct nw_segment s;
 	struct headers h;
+
+	if (!load_segment(ctx, &h, &s, direction) || was_told(cookie, &h, &s))
+		return 0;
+	load_subject(&h, direction == NW_RX, &subject, nw_sk(tp));
+	return tell_subject(tp, cookie, &s, &subject);
+}
+
+/* Who gets it, and which way it goes. */
+struct delivery {
 	__u64 receivers;
 	__u32 uid;
+	__u32 direction;
+};
 
-	receivers = w ? nw_receivers(tp, w, NW_WANT_PACKET, &uid) : 0;
-	if (receivers && load_segment(ctx, &h, &s, direction))
-		tell(ctx, tp, w, &s, NULL, receivers, uid);
+/* A function of its own, since the stack is too small for it and nw_classify together. */
+static __noinline int tell_segment(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				   struct delivery *d)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct nw_segment s;
+	struct headers h;
+
+	if (load_segment(ctx, &h, &s, d->direction) && !was_told(cookie, &h, &s))
+		tell(tp, w, cookie, &s, NULL, d->receivers, d->uid);
 	return 0;
+}
+
+/*
+ * A socket that a process holds has storage, from its birth or from a walk, if any slot could want
+ * it: so most packets of most sockets end at the first test. Orphans and children that nobody has
+ * accepted yet are judged here.
+ */
+static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+{
+	struct delivery d = {.direction = direction};
+	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+
+	if (!w && shared.walked && nw_sk(tp)->sk_socket)
+		return 0;
+	w = nw_storage_if_possible(tp, w, &uncached);
+	if (w)
+		d.receivers = nw_receivers(tp, w, NW_WANT_PACKET, &d.uid);
+	return d.receivers ? tell_segment(ctx, tp, w, &d) : 0;
 }
 
 static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
@@ -97,4 +165,111 @@ SEC("cgroup_skb/egress")
 int nw_packet_tx(struct __sk_buff *ctx)
 {
 	return packet(ctx, NW_TX);
+}
+
+/* What was made for a socket is on its way. */
+static __noinline int tell_made(struct tcp_sock *tp, struct nw_segment *s,
+				struct nw_subject *subject)
+{
+	__u64 cookie = bpf_get_socket_cookie(nw_sk(tp));
+	struct made key = made_of(cookie, s->seq, subject->lport, subject->rport);
+	__u32 value = 0;
+
+	bpf_map_update_elem(&made, &key, &value, 0);
+	return tell_subject(tp, cookie, s, subject);
+}
+
+/* NULL for a minisocket, of which no more than sock_common may be read. */
+static __always_inline struct tcp_sock *full_socket(struct sock *sk)
+{
+	__u8 state = sk->__sk_common.skc_state;
+
+	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV ? NULL : nw_tcp_sock(sk);
+}
+
+/*
+ * The answer to skb, which the socket cannot take. tcp_v4_send_reset and tcp_v6_send_reset:
+ * seq is what skb acknowledges, else ack acknowledges all of skb. Without skb the socket itself
+ * sends a reset, and egress sees it. (Some verifiers believe that both are never NULL and remove
+ * the test: what is read behind NULL is then 0.)
+ */
+static __noinline int reset(struct sock *sk, struct sk_buff *skb)
+{
+	struct tcp_header answer = {};
+	struct nw_subject subject;
+	struct nw_segment s;
+	struct tcp_sock *tp;
+	struct headers h;
+	unsigned char *head;
+	__u32 size;
+
+	if (!sk || !skb || !READ(shared.want[NW_WANT_PACKET]))
+		return 0;
+	tp = full_socket(sk);
+	head = skb->head;
+	if (!tp || !head)
+		return 0;
+	if (bpf_probe_read_kernel(&h.ip, sizeof(h.ip), head + skb->network_header) ||
+	    bpf_probe_read_kernel(&h.tcp, sizeof(h.tcp), head + skb->transport_header))
+		return 0;
+	h.version = h.ip.v4.version_length >> 4;
+	if (h.tcp.flags & NW_TCP_RST)
+		return 0;
+	answer.flags = NW_TCP_RST;
+	if (h.tcp.flags & NW_TCP_ACK) {
+		answer.seq = h.tcp.ack;
+	} else {
+		size = skb->len - (h.tcp.length >> 4) * 4 + !!(h.tcp.flags & NW_TCP_SYN) +
+		       !!(h.tcp.flags & NW_TCP_FIN);
+		answer.ack = bpf_htonl(bpf_ntohl(h.tcp.seq) + size);
+		answer.flags |= NW_TCP_ACK;
+	}
+	load_subject(&h, true, &subject, sk);
+	fill_segment(&s, &answer, NW_TX);
+	return tell_made(tp, &s, &subject);
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(nw_packet_reset, struct sock *sk, struct sk_buff *skb)
+{
+	struct nw_run *run = nw_begin(NW_PAIR_PACKET_RESET);
+
+	if (!run)
+		return 0;
+	reset(sk, skb);
+	nw_end(run);
+	return 0;
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(nw_packet_reset_twin, struct sock *sk, struct sk_buff *skb)
+{
+	return nw_missed(NW_PAIR_PACKET_RESET) ? reset(sk, skb) : 0;
+}
+
+/* Of IPv6 only: egress sees those of IPv4 everywhere. They are made in softirqs: no twin. */
+SEC("fexit/tcp_make_synack")
+int BPF_PROG(nw_packet_synack, struct sock *sk, struct dst_entry *dst, struct request_sock *req,
+	     struct tcp_fastopen_cookie *cookie, int type, struct sk_buff *syn, struct sk_buff *skb)
+{
+	struct sock_common *request = &req->__req_common;
+	struct tcp_sock *tp = full_socket(sk);
+	struct nw_subject subject;
+	struct tcp_header tcp;
+	struct nw_segment s;
+
+	if (!tp || req->rsk_ops->family != AF_INET6 || !READ(shared.want[NW_WANT_PACKET]) ||
+	    bpf_probe_read_kernel(&tcp, sizeof(tcp), skb->head + skb->transport_header))
+		return 0;
+	for (int i = 0; i < 4; i++) {
+		subject.local[i] = request->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+		subject.remote[i] = request->skc_v6_daddr.in6_u.u6_addr32[i];
+	}
+	subject.lport = request->skc_num;
+	subject.rport = bpf_ntohs(request->skc_dport);
+	subject.netns = request->skc_net.net->ns.inum;
+	subject.family = 6;
+	fill_segment(&s, &tcp, NW_TX);
+	tell_made(tp, &s, &subject);
+	return 0;
 }

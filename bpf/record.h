@@ -20,7 +20,16 @@ enum nw_owner {
 };
 
 /* Which decoder a record belongs to: rows of collector/categories.c by this number. */
-enum nw_category { NW_CATEGORY_CONN, NW_CATEGORY_PACKET, NW_CATEGORY_HTTP, NW_CATEGORIES };
+enum nw_category {
+	NW_CATEGORY_CONN,
+	NW_CATEGORY_PACKET,
+	NW_CATEGORY_RETRANSMIT,
+	NW_CATEGORY_ERROR,
+	NW_CATEGORY_TCPINFO,
+	NW_CATEGORY_CONGESTION,
+	NW_CATEGORY_HTTP,
+	NW_CATEGORIES
+};
 
 /* The values of one socket that a filter can name, and more that identifies it. */
 struct nw_connection {
@@ -90,7 +99,75 @@ struct nw_conn_end_record {
 	__u32 reserved[5];
 };
 
-/* One socket of a walk. */
+/* A connection's counters as the kernel has them; of a listener only what says so. */
+struct nw_counters {
+	__u64 bytes_acked;
+	__u64 bytes_received;
+	__u64 duration_us; /* 0: unknown; of a listener too */
+	__u32 segs_in;
+	__u32 segs_out;
+	__u32 total_retransmits;
+	__u32 fast_retransmits;
+	__u32 timeout_retransmits;
+	__u32 snd_cwnd;
+	__u32 snd_ssthresh;
+	__u32 snd_wnd;
+	__u32 rcv_wnd;
+	__u32 sndbuf;
+	__u32 wmem_queued;
+	__u32 srtt; /* in 1/8 us; 0: no sample yet */
+	__u32 mdev; /* in 1/4 us */
+	__u32 min_rtt_us;
+	__u32 rto; /* in jiffies */
+	__u32 packets_out;
+	__u32 bytes_inflight;
+	__u32 backlog;	   /* of a listener */
+	__u32 max_backlog; /* of a listener */
+	__u8 ca_state;	   /* enum tcp_ca_state */
+	__u8 listener;
+	__u8 retransmits_known; /* fast_ and timeout_retransmits are */
+	__u8 reserved;
+};
+
+/* Numbers of netwatch.TcpError.Kind. */
+enum nw_error_kind {
+	NW_ERROR_SEQUENCE = 1,
+	NW_ERROR_CHECKSUM,
+	NW_ERROR_RESET_SENT,
+	NW_ERROR_RESET_RECEIVED,
+	NW_ERROR_DROP,
+};
+
+/* What is known of the segment. */
+#define NW_ERROR_ENDS	1 /* its addresses */
+#define NW_ERROR_HEADER 2 /* its TCP header */
+#define NW_ERROR_ACK	4 /* it has the flag */
+
+struct nw_error_record {
+	struct nw_record head; /* cookie 0: no socket */
+	__u32 kind;	       /* enum nw_error_kind */
+	__u32 reason; /* of a reset sent: enum sk_rst_reason of the kernel; of a drop: row of
+			 the table that netwatch has of them */
+	__u32 seq;
+	__u32 ack;
+	__u32 length; /* payload, bytes */
+	__u32 parts;  /* NW_ERROR_... */
+};
+
+/*
+ * What a drop of the kernel's reason with this number means. Numbers differ between kernels; the
+ * collector finds them by name.
+ */
+#define NW_REASONS 256 /* numbers that are looked at; those beyond are of subsystems */
+
+struct nw_reason {
+	__u8 kind;   /* enum nw_error_kind; 0: no error */
+	__u8 row;    /* of the collector's table */
+	__u8 probes; /* keepalives and window probes end with it too, which are no errors */
+	__u8 nobody; /* it says that there is no socket */
+};
+
+/* What a walk finds of one socket. */
 struct nw_row {
 	struct nw_connection connection;
 	__u64 ancestors[NW_ANCESTORS]; /* cgroup and those above it; 0 beyond the root */
@@ -99,12 +176,21 @@ struct nw_row {
 	__u32 reserved;
 };
 
+/* As a walk hands it out. */
+struct nw_full_row {
+	struct nw_row row;
+	struct nw_counters counters;
+};
+
 #ifndef __bpf__
 _Static_assert(sizeof(struct nw_connection) == 96, "nw_connection");
 _Static_assert(sizeof(struct nw_record) == 112, "nw_record");
 _Static_assert(sizeof(struct nw_conn_record) == 128 - 8, "nw_conn_record");
 _Static_assert(sizeof(struct nw_conn_end_record) == 192 - 8, "nw_conn_end_record");
+_Static_assert(sizeof(struct nw_counters) == 104, "nw_counters");
+_Static_assert(sizeof(struct nw_error_record) == 136, "nw_error_record");
 _Static_assert(sizeof(struct nw_row) == 240, "nw_row");
+_Static_assert(sizeof(struct nw_full_row) == 344, "nw_full_row");
 #endif
 
 #endif

@@ -114,6 +114,20 @@ static __always_inline __u32 behind_ip(struct __sk_buff *ctx, struct headers *h)
 	return h->ip.v6.next == IPPROTO_TCP ? sizeof(h->ip.v6) : behind_ipv6(ctx, h->ip.v6.next);
 }
 
+/* Without payload. */
+static __always_inline void fill_segment(struct nw_segment *s, const struct tcp_header *tcp,
+					 __u8 direction)
+{
+	s->seq = bpf_ntohl(tcp->seq);
+	s->ack = bpf_ntohl(tcp->ack);
+	s->length = 0;
+	s->window = bpf_ntohs(tcp->window);
+	s->segments = 1;
+	s->flags = tcp->flags;
+	s->direction = direction;
+	__builtin_memset(s->reserved, 0, sizeof(s->reserved));
+}
+
 /*
  * False: there is no TCP header. The length of the payload is the buffer's, since that of IP is
  * 0 in a buffer of more than 64 KiB (BIG TCP), and IP has cut off what follows the packet.
@@ -128,22 +142,16 @@ static __always_inline bool load_segment(struct __sk_buff *ctx, struct headers *
 	offset += (h->tcp.length >> 4) * 4;
 	if (offset > ctx->len)
 		return false;
-	s->seq = bpf_ntohl(h->tcp.seq);
-	s->ack = bpf_ntohl(h->tcp.ack);
+	fill_segment(s, &h->tcp, direction);
 	s->length = ctx->len - offset;
-	s->window = bpf_ntohs(h->tcp.window);
 	s->segments = segments ?: 1;
-	s->flags = h->tcp.flags;
-	s->direction = direction;
-	__builtin_memset(s->reserved, 0, sizeof(s->reserved));
 	return true;
 }
 
-/* The connection that the segment names: local is its source if it is sent. */
-static __always_inline void load_subject(const struct headers *h, const struct nw_segment *s,
+/* The connection that the headers name: local is where they come from or, of what came, go to. */
+static __always_inline void load_subject(const struct headers *h, bool rx,
 					 struct nw_subject *subject, struct sock *sk)
 {
-	bool rx = s->direction == NW_RX;
 
 	if (h->version == 4) {
 		__builtin_memset(subject, 0, sizeof(*subject));

@@ -4,6 +4,8 @@
  * those that exist. Attached whenever anything is, since every category needs the owner.
  */
 #include "conn.bpf.h"
+#include "known.bpf.h"
+#include "tcpinfo.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -67,6 +69,8 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->told_ns = now;
 	w->parked = 0;
 	w->handshake_us = 0;
+	nw_reset_retransmits(w);
+	w->known = 0;
 	WRITE(w->generation, w->generation + 1);
 }
 
@@ -74,6 +78,13 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 static __always_inline bool is_stored(const struct nw_socket *w)
 {
 	return w->session != 0;
+}
+
+/* For those who learn of a segment and not of its socket. */
+static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
+{
+	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
+		__sync_fetch_and_add(&shared.not_known, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */
@@ -90,8 +101,10 @@ static __always_inline __u32 established(struct tcp_sock *tp, struct nw_socket *
 		w->handshake_us = w->born_ns ? (now - w->born_ns) / 1000 : 0;
 	} else {
 		/* Also invalidates the mask: only now are a child's addresses right on 6.1. */
-		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET)
+		if (w->role != NW_ROLE_CLIENT && w->owner != NW_OWNER_USED_SOCKET) {
 			begin(w, NW_ROLE_SERVER, now);
+			w->retransmits = tp->total_retrans; /* the SYN-ACK's */
+		}
 		/* Its first RTT is the handshake's. */
 		w->handshake_us = tp->srtt_us >> 3;
 		/* Fast Open: accepted before the handshake was complete. Or a simultaneous open. */
@@ -128,8 +141,10 @@ static __always_inline int used(struct sock *sk)
 	if (!w || w->owner == NW_OWNER_USED_SOCKET)
 		return 0;
 	owner_from_current(tp, w);
-	if (w->owner == NW_OWNER_USED_SOCKET)
+	if (w->owner == NW_OWNER_USED_SOCKET) {
 		unpark(tp, w);
+		remember(tp, w);
+	}
 	return 0;
 }
 
@@ -169,6 +184,8 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 		if (w->owner != NW_OWNER_USED_SOCKET && nw_sk(tp)->sk_err != ECONNABORTED)
 			owner_from_current(tp, w);
 		unpark(tp, w);
+		if (w->known)
+			nw_forget_known(tp, w);
 		return emit_end(tp, w, oldstate);
 	}
 	w = nw_storage_if_possible(tp, w, &uncached);
@@ -183,6 +200,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 	}
 	if (flags)
 		unpark(tp, w);
+	remember(tp, w);
 	return 0;
 }
 
@@ -297,8 +315,8 @@ int BPF_PROG(nw_receive, struct sock *sk)
 	return used(sk);
 }
 
-/* Rows of a walk go to the iterator's reader; one socket may have several. */
-static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, struct nw_socket *w)
+static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				  struct nw_socket *w)
 {
 	struct nw_row row = {};
 	struct sock *sk = nw_sk(tp);
@@ -316,6 +334,27 @@ static __noinline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp, 
 	row.parked = w->parked != 0;
 	bpf_seq_write(meta->seq, &row, sizeof(row));
 	return 0;
+}
+
+static __noinline int emit_counters(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	struct nw_counters counters;
+
+	nw_fill_counters(&counters, tp, w, nw_sk(tp)->__sk_common.skc_state, bpf_ktime_get_ns());
+	bpf_seq_write(meta->seq, &counters, sizeof(counters));
+	return 0;
+}
+
+/*
+ * A struct nw_full_row goes to the iterator's reader; one socket may have several. In two parts,
+ * since a stack has no room for both.
+ */
+static __always_inline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp,
+				    struct nw_socket *w)
+{
+	emit_socket(meta, tp, w);
+	return emit_counters(meta, tp, w);
 }
 
 /* Sockets that a process holds open, of all network namespaces. */
@@ -346,6 +385,7 @@ int nw_walk_files(struct bpf_iter__task_file *ctx)
 		w->role = NW_ROLE_SERVER;
 		WRITE(w->generation, w->generation + 1);
 	}
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 
@@ -369,6 +409,7 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	since = PARKED_STAGE(w->parked) == NW_CONN_OPEN ? w->born_ns : w->established_ns;
 	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
 		unpark(tp, w);
+	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
 }
 

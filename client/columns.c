@@ -141,9 +141,9 @@ void column_value(struct output *output, const struct column *column, const stru
 		output_text(output, event->category->name);
 		return;
 	case COLUMN_DETAIL:
-		if (event->category != column->category)
+		message = event_detail(event, column->category);
+		if (!message)
 			return;
-		message = &event->detail;
 		break;
 	case COLUMN_CONNECTION:
 		break;

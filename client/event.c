@@ -61,20 +61,41 @@ static void add_cgroup(struct message *connection)
 	connection->present |= 1ull << cgroup_index;
 }
 
+static int read_detail(const struct message *top, uint64_t members,
+		       const struct schema_field **field, struct message *detail)
+{
+	int index = __builtin_ctzll(members);
+	const struct value *value = &top->values[index];
+
+	*field = &schema->fields[index];
+	return message_read(detail, (*field)->message, value->data, value->length);
+}
+
+/* members: those that say what happened. */
+static int read_details(struct event *event, uint64_t members)
+{
+	uint64_t others = members & (members - 1);
+	int err = 0;
+
+	if (members)
+		err = read_detail(&event->top, members, &event->category, &event->detail);
+	if (!err && others)
+		err = read_detail(&event->top, others, &event->also, &event->also_detail);
+	return err;
+}
+
 int event_read(struct event *event, const uint8_t *data, size_t size)
 {
 	struct message *top = &event->top;
 	const struct value *value;
-	uint64_t found;
-	int index;
 	int err = message_read(top, schema, data, size);
 
 	if (err)
 		return err;
-	event->category = NULL;
+	event->category = event->also = NULL;
 	event->data = data;
 	event->size = size;
-	event->connection.present = event->detail.present = 0;
+	event->connection.present = event->detail.present = event->also_detail.present = 0;
 	event->connection.schema = connection_schema;
 	if (message_has(top, connection_index)) {
 		value = &top->values[connection_index];
@@ -84,13 +105,7 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 			return err;
 		add_cgroup(&event->connection);
 	}
-	found = top->present & categories;
-	if (!found)
-		return 0;
-	index = __builtin_ctzll(found);
-	event->category = &schema->fields[index];
-	value = &top->values[index];
-	return message_read(&event->detail, event->category->message, value->data, value->length);
+	return read_details(event, top->present & categories);
 }
 
 bool event_time(const struct event *event, struct value *timestamp)
@@ -133,6 +148,32 @@ uint64_t event_rest(const struct message *detail)
 			rest &= ~(bits & -bits);
 	}
 	return rest;
+}
+
+static bool repeats(const struct message *detail, const struct message *other, unsigned i)
+{
+	int index = schema_find(detail->schema, other->schema->fields[i].name);
+
+	return single_name(other, i) && index >= 0 && single_name(detail, (unsigned)index) &&
+	       detail->values[index].number == other->values[i].number;
+}
+
+uint64_t event_also_rest(const struct event *event)
+{
+	uint64_t rest = event->also_detail.present;
+
+	for (uint64_t bits = rest; bits; bits &= bits - 1) {
+		if (repeats(&event->detail, &event->also_detail, (unsigned)__builtin_ctzll(bits)))
+			rest &= ~(bits & -bits);
+	}
+	return rest;
+}
+
+const struct message *event_detail(const struct event *event, const struct schema_field *member)
+{
+	if (member == event->category)
+		return &event->detail;
+	return member == event->also ? &event->also_detail : NULL;
 }
 
 bool event_is_lost(const struct event *event)

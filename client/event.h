@@ -11,7 +11,10 @@ struct event {
 	/* the first that is there; NULL: a kind that this client does not know */
 	const struct schema_field *category;
 	struct message detail; /* the category's message */
-	const uint8_t *data;   /* its wire bytes */
+	/* what came with it: of a list, the counters besides conn; NULL: nothing */
+	const struct schema_field *also;
+	struct message also_detail; /* without any field when there is nothing */
+	const uint8_t *data;	    /* its wire bytes */
 	size_t size;
 };
 
@@ -42,6 +45,12 @@ bool event_leads(const struct message *detail);
  * as in ESTABLISHED state=ESTABLISHED.
  */
 uint64_t event_rest(const struct message *detail);
+
+/* The fields to print of what came with it: without those that repeat the category's. */
+uint64_t event_also_rest(const struct event *event);
+
+/* The message of that member of an event, if it is one of what happened; or NULL. */
+const struct message *event_detail(const struct event *event, const struct schema_field *member);
 
 /* True for the category of events that tell of a gap. */
 bool event_is_lost(const struct event *event);

@@ -39,13 +39,17 @@ const struct comment *fields_comment(const char *type, const char *member)
 
 static const struct comment *comment_of(const struct column *column)
 {
+	static const struct comment category = {
+		.member = "category",
+		.text = "what happened: the name of the member of Event that is there",
+	};
 	const char *event = event_schema()->descriptor->name;
 
 	switch (column->place) {
 	case COLUMN_TIME:
 		return fields_comment(event, "time");
 	case COLUMN_CATEGORY:
-		return fields_comment(event, "category");
+		return &category;
 	case COLUMN_CONNECTION:
 		event = event_connection_schema()->descriptor->name;
 		break;

@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // netwatch list: the connections that exist now.
+#include <errno.h>
+
 #include "commands.h"
 #include "exit.h"
 #include "log.h"
 #include "session.h"
+
+static int add_counters(struct session *session, const Netwatch__Hello *hello)
+{
+	const char *missing;
+
+	categories_add(&session->asked, "tcpinfo", false);
+	missing = categories_settle(&session->asked, hello->category, hello->n_category);
+	if (!missing)
+		return 0;
+	log_error("--extra: the collector does not offer \"%s\" here; see netwatch status",
+		  missing);
+	return -EOPNOTSUPP;
+}
 
 static int start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
 	Netwatch__List list = NETWATCH__LIST__INIT;
 
-	(void)hello;
 	categories_add(&session->asked, "conn", false);
 	if (session->options->closed) {
 		log_error("--all: the collector keeps no closed connections; it needs --history");
 		return EXIT_UNAVAILABLE;
 	}
-	if (session->options->extra) {
-		log_error("--extra: the collector does not offer \"tcpinfo\" here; "
-			  "see netwatch status");
+	if (session->options->extra && add_counters(session, hello))
 		return EXIT_UNAVAILABLE;
-	}
+	list.has_tcpinfo = list.tcpinfo = session->options->extra;
 	list.filter = session->options->filter.message;
 	request.request_case = NETWATCH__REQUEST__REQUEST_LIST;
 	request.list = &list;

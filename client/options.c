@@ -201,6 +201,15 @@ static int settle_categories(struct options *options)
 	return -EINVAL;
 }
 
+/* What would have no effect is a mistake. */
+static int settle_interval(const struct options *options)
+{
+	if (!options->interval || categories_have(&options->categories, "tcpinfo"))
+		return 0;
+	log_error("--interval is of tcpinfo events, and --extra is not given");
+	return -EINVAL;
+}
+
 static int settle_format(struct options *options)
 {
 	if (options->format)
@@ -220,10 +229,12 @@ static int settle(struct options *options)
 
 	if (err)
 		return err;
-	if (!reason)
-		return settle_categories(options);
-	log_error("%s", reason);
-	return -EINVAL;
+	if (reason) {
+		log_error("%s", reason);
+		return -EINVAL;
+	}
+	err = settle_categories(options);
+	return err ? err : settle_interval(options);
 }
 
 int options_parse(struct options *options, int argc, char **argv, const struct command *commands)

@@ -84,8 +84,9 @@ struct options {
 	const struct time_format *time; /* or NULL: the writer's own */
 	uint64_t count;			/* events to print, or 0: all */
 	uint64_t duration;		/* milliseconds, or 0: until stopped */
-	uint64_t last;			/* events of the collector's history, or 0 */
-	uint64_t since;			/* milliseconds of it, or 0 */
+	uint64_t interval; /* milliseconds between reports, or 0: the collector's default */
+	uint64_t last;	   /* events of the collector's history, or 0 */
+	uint64_t since;	   /* milliseconds of it, or 0 */
 	bool closed, no_existing, no_follow, stats, quiet, verbose;
 	bool reconnect, fail_on_loss, no_header;
 	bool times, extra;

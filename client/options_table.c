@@ -11,8 +11,9 @@
 #include "options.h"
 #include "sock.h"
 
-#define COUNT_MAX (UINT64_MAX / 2)
-#define ITEM_MAX  63 /* bytes of a name in a list; none is as long */
+#define COUNT_MAX    (UINT64_MAX / 2)
+#define INTERVAL_MIN 100 /* milliseconds, of the collector */
+#define ITEM_MAX     63	 /* bytes of a name in a list; none is as long */
 
 typedef int set_fn(struct options *options, const struct option_row *row, const char *name,
 		   const char *argument);
@@ -79,6 +80,18 @@ static int set_duration(struct options *options, const struct option_row *row, c
 
 	if (number_duration(argument, duration))
 		return bad("duration", argument, name, "such as 30s, 1.5s, 500ms, 5m or 1h");
+	return 0;
+}
+
+static int set_interval(struct options *options, const struct option_row *row, const char *name,
+			const char *argument)
+{
+	uint64_t *interval = (uint64_t *)((char *)options + row->target);
+
+	if (set_duration(options, row, name, argument))
+		return -EINVAL;
+	if (*interval < INTERVAL_MIN || *interval > UINT32_MAX)
+		return bad("interval", argument, name, "at least 100ms, and at most 49 days");
 	return 0;
 }
 
@@ -208,6 +221,8 @@ const struct option_row options_table[] = {
 	{"count", {}, 'c', "N", "end after N events", WATCH, MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
 	 COMMAND_SUBSCRIBE, MEMBER(set_duration, duration)},
+	{"interval", {}, 0, "TIME", "time between reports of counters (1s), at least 100ms",
+	 COMMAND_SUBSCRIBE, MEMBER(set_interval, interval)},
 	{"last", {}, 0, "N", "begin with N events of the collector's history",
 	 COMMAND_SUBSCRIBE, MEMBER(set_count, last)},
 	{"since", {}, 0, "TIME", "begin with what its history holds of that time, such as 5m",

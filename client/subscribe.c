@@ -44,6 +44,8 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	/* an older collector refuses what it does not know: only what is wanted is sent */
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_existing = subscribe.existing = !options->no_existing;
+	subscribe.has_interval_ms = options->interval != 0;
+	subscribe.interval_ms = (uint32_t)options->interval;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
 	request.subscribe = &subscribe;
 	return session_send(session, &request);

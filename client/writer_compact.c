@@ -65,6 +65,10 @@ static void compact_event(struct output *output, const struct event *event)
 	output_text(output, event->category ? event->category->name : "-");
 	if (event->category)
 		put_detail(output, &event->detail);
+	if (event->also) {
+		output_char(output, ' ');
+		text_fields(output, &event->also_detail, event_also_rest(event));
+	}
 }
 
 const struct writer writer_compact = {

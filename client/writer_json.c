@@ -192,9 +192,9 @@ void writer_json_text(struct output *output, const char *text)
 static const struct message *read_already(const struct event *event,
 					  const struct schema_field *field)
 {
-	if (field == event->category)
-		return &event->detail;
-	return field->message == event->connection.schema ? &event->connection : NULL;
+	if (field->message == event->connection.schema)
+		return &event->connection;
+	return event_detail(event, field);
 }
 
 static void json_event(struct output *output, const struct event *event)

@@ -179,7 +179,7 @@ static bool is_shown(const struct preset *preset, const struct writer_layout *la
 {
 	unsigned from = preset->from;
 
-	if (preset->put == cell_category && layout->categories->count < 2)
+	if (preset->put == cell_category && (layout->snapshot || layout->categories->count < 2))
 		from = ONE_CATEGORY;
 	if (preset->put == cell_time_ms && layout->snapshot) /* the room is worth more */
 		return false;
@@ -364,6 +364,8 @@ static void table_event(struct output *output, const struct event *event)
 	}
 	if (details && event->category)
 		put_fields(output, &event->detail, event_rest(&event->detail));
+	if (details)
+		put_fields(output, &event->also_detail, event_also_rest(event));
 	if (details)
 		put_fields(output, &event->connection, rest);
 	trim(output);

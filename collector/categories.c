@@ -3,13 +3,21 @@
 #include <string.h>
 
 #include "category.h"
+#include "category/congestion.h"
 #include "category/conn.h"
 #include "category/packet.h"
+#include "category/retransmit.h"
+#include "category/tcpinfo.h"
+#include "category/error.h"
 #include "kernel_side.h"
 
 const struct category *const categories[] = {
 	[NW_CATEGORY_CONN] = &category_conn,
 	[NW_CATEGORY_PACKET] = &category_packet,
+	[NW_CATEGORY_RETRANSMIT] = &category_retransmit,
+	[NW_CATEGORY_CONGESTION] = &category_congestion,
+	[NW_CATEGORY_TCPINFO] = &category_tcpinfo,
+	[NW_CATEGORY_ERROR] = &category_error,
 };
 const size_t n_categories = sizeof(categories) / sizeof(categories[0]);
 

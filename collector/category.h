@@ -9,6 +9,8 @@
 
 #include "netwatch.pb-c.h"
 
+struct bpf_object;
+struct btf;
 struct nw_record;
 struct wire;
 
@@ -37,6 +39,11 @@ struct category {
 	const struct category_hook *hooks;
 	/* bytes of its BPF object, from its skeleton; NULL: the object of sockets serves it */
 	const void *(*elf)(size_t *size);
+	/*
+	 * Sets constants of its object, before loading, by what the kernel of that BTF has; NULL:
+	 * nothing to do. 0 or -errno.
+	 */
+	int (*prepare)(const struct btf *btf, struct bpf_object *object);
 	/*
 	 * Writes the member's fields from a record of `size` bytes, at least struct nw_record.
 	 * False: the record is too short, nothing may be sent.

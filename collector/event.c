@@ -10,6 +10,7 @@
 #include "event.h"
 #include "frame.h"
 #include "kernel_side.h"
+#include "tcpinfo.h"
 #include "wire.h"
 
 #define REPLY_EVENT 3 /* field number of netwatch.Reply.event */
@@ -95,7 +96,8 @@ static void write_connection(struct wire *w, const struct nw_connection *c, bool
 	size_t begin = wire_begin(w, EVENT_CONNECTION);
 	char sock[2 + 16 + 1];
 
-	wire_fixed64(w, ID, c->cookie);
+	if (c->cookie)
+		wire_fixed64(w, ID, c->cookie);
 	write_address(w, LADDR, c->family, c->laddr);
 	if (c->lport)
 		wire_uint(w, LPORT, c->lport);
@@ -106,7 +108,8 @@ static void write_connection(struct wire *w, const struct nw_connection *c, bool
 	if (c->role != NW_ROLE_UNKNOWN)
 		wire_uint(w, ROLE, c->role);
 	write_owner(w, c);
-	wire_uint(w, UID, c->uid);
+	if (c->cookie) /* else there is no socket */
+		wire_uint(w, UID, c->uid);
 	wire_uint(w, NETNS, c->netns);
 	if (c->cgroup)
 		wire_fixed64(w, CGROUP_ID, c->cgroup);
@@ -138,23 +141,53 @@ static struct wire wire_of(struct event_frame *frame)
 			     .size = sizeof(frame->buffer) - HEAD_MAX};
 }
 
-int event_from_record(struct event_frame *frame, const struct nw_record *record, size_t size,
-		      int64_t unix_offset_ns, bool with_address)
+/* The member of a record's category. False: it is too short, or no category is known by it. */
+static bool write_member(struct wire *w, const struct nw_record *record, size_t size)
 {
-	struct wire w = wire_of(frame);
 	const struct category *category;
 	size_t begin;
 
 	if (size < sizeof(*record) || record->connection.category >= n_categories)
-		return -EBADMSG;
+		return false;
 	category = categories[record->connection.category];
+	begin = wire_begin(w, category->field);
+	if (!category->write(w, record, size))
+		return false;
+	wire_end(w, begin);
+	return true;
+}
+
+int event_from_record(struct event_frame *frame, const struct nw_record *record, size_t size,
+		      int64_t unix_offset_ns, bool with_address)
+{
+	struct wire w = wire_of(frame);
+
+	if (size < sizeof(*record))
+		return -EBADMSG;
 	wire_timestamp(&w, EVENT_TIME, record->time_ns + (uint64_t)unix_offset_ns);
 	write_connection(&w, &record->connection, with_address);
-	begin = wire_begin(&w, category->field);
-	if (!category->write(&w, record, size))
+	if (!write_member(&w, record, size) || w.overflow)
 		return -EBADMSG;
-	wire_end(&w, begin);
-	if (w.overflow)
+	finish(frame, &w);
+	return 0;
+}
+
+int event_from_row(struct event_frame *frame, const struct nw_row *row,
+		   const struct nw_counters *counters, bool with_address)
+{
+	struct nw_tcpinfo_record tcpinfo = {.head.connection = row->connection};
+	struct nw_conn_record conn = {.head.connection = row->connection,
+				      .stage = NW_CONN_EXISTING};
+	struct wire w = wire_of(frame);
+
+	conn.head.connection.category = NW_CATEGORY_CONN;
+	tcpinfo.head.connection.category = NW_CATEGORY_TCPINFO;
+	wire_timestamp(&w, EVENT_TIME, clock_ns(CLOCK_REALTIME));
+	write_connection(&w, &row->connection, with_address);
+	if (counters)
+		tcpinfo.counters = *counters;
+	if (!write_member(&w, &conn.head, sizeof(conn)) ||
+	    (counters && !write_member(&w, &tcpinfo.head, sizeof(tcpinfo))) || w.overflow)
 		return -EBADMSG;
 	finish(frame, &w);
 	return 0;

@@ -9,7 +9,9 @@
 
 #include "netwatch.pb-c.h"
 
+struct nw_counters;
 struct nw_record;
+struct nw_row;
 
 #define EVENT_FRAME_MAX 1024 /* no event of ours is longer; one that were is refused */
 
@@ -27,6 +29,13 @@ struct event_frame {
  */
 int event_from_record(struct event_frame *frame, const struct nw_record *record, size_t size,
 		      int64_t unix_offset_ns, bool with_address);
+
+/*
+ * Encodes what a walk found: conn, with the stage EXISTING, and behind it tcpinfo, unless
+ * counters is NULL. 0 or -EBADMSG.
+ */
+int event_from_row(struct event_frame *frame, const struct nw_row *row,
+		   const struct nw_counters *counters, bool with_address);
 
 /* Encodes Lost: count events between two Unix times in ns. */
 void event_lost(struct event_frame *frame, Netwatch__Lost__Cause cause, uint64_t count,

@@ -58,7 +58,7 @@ struct filter {
 	uint32_t families;     /* bit 0: IPv4, bit 1: IPv6 */
 	uint32_t roles;	       /* bits of enum nw_role */
 	uint32_t with_address; /* kernel addresses are shown */
-	uint32_t reserved;
+	uint32_t interval_ms;  /* of reports; 0 without NW_WANT_TCPINFO */
 	struct filter_ports ports[FILTER_ENDS];
 	struct filter_prefixes prefixes[FILTER_ENDS];
 	struct filter_values values[NW_DIMENSIONS];
@@ -71,8 +71,8 @@ struct filter_error {
 };
 
 /*
- * Fills filter from message (NULL: everything). Neither wants nor scope, owner and
- * with_address are touched otherwise than zeroed. 0, or -EINVAL with *error.
+ * Fills filter from message (NULL: everything). Neither wants nor scope, owner, with_address
+ * and interval_ms are touched otherwise than zeroed. 0, or -EINVAL with *error.
  */
 int filter_parse(struct filter *filter, const Netwatch__Filter *message,
 		 struct filter_error *error);

@@ -18,6 +18,7 @@
 
 #define HIDE	      "NETWATCH_HIDE_HOOKS"
 #define ARGS	      "args_"
+#define RODATA	      ".rodata"
 #define HOOK_NAME_MAX 128
 
 static const char *try_function(const struct btf *btf, const char *name, enum bpf_attach_type type);
@@ -154,49 +155,97 @@ static int function_arguments(const struct btf *btf, const char *name)
 	return btf_vlen(btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type));
 }
 
-/* Sets one variable in the memory of its section. */
-static int set_count(const struct btf *kernel, const struct btf *own,
-		     const struct btf_var_secinfo *variable, void *memory, size_t size)
-{
-	const char *name = btf__name_by_offset(own, btf__type_by_id(own, variable->type)->name_off);
-	int n;
-
-	if (strncmp(name, ARGS, strlen(ARGS)))
-		return 0;
-	if (variable->size != sizeof(__u32) || variable->offset + sizeof(__u32) > size)
-		return -EINVAL;
-	name += strlen(ARGS);
-	n = tracepoint_arguments(kernel, name);
-	if (n < 0)
-		n = function_arguments(kernel, name);
-	*(__u32 *)(void *)((char *)memory + variable->offset) = n < 0 ? 0 : (__u32)n;
-	return 0;
-}
-
-int hooks_count_arguments(const struct btf *btf, struct bpf_object *object)
-{
-	const struct btf *own = bpf_object__btf(object);
-	int id = btf__find_by_name_kind(own, ".rodata", BTF_KIND_DATASEC), err = 0;
+/* Constants of an object: their section in its BTF, and its memory. */
+struct constants {
+	const struct btf *btf;
 	const struct btf_type *section;
-	struct bpf_map *map;
-	size_t size = 0;
-	const void *memory = NULL;
+	char *memory;
+	size_t size;
+};
 
+/* 1; 0: it has none; -ENOENT: no memory for them. */
+static int find_constants(struct bpf_object *object, struct constants *c)
+{
+	struct bpf_map *map;
+	const void *memory = NULL;
+	int id;
+
+	c->btf = bpf_object__btf(object);
+	id = btf__find_by_name_kind(c->btf, RODATA, BTF_KIND_DATASEC);
 	if (id < 0)
 		return 0;
 	bpf_object__for_each_map(map, object)
 	{
 		const char *name = bpf_map__name(map);
 
-		if (strlen(name) >= strlen(".rodata") &&
-		    !strcmp(name + strlen(name) - strlen(".rodata"), ".rodata"))
-			memory = bpf_map__initial_value(map, &size);
+		if (strlen(name) >= strlen(RODATA) &&
+		    !strcmp(name + strlen(name) - strlen(RODATA), RODATA))
+			memory = bpf_map__initial_value(map, &c->size);
 	}
 	if (!memory)
 		return -ENOENT;
-	section = btf__type_by_id(own, (__u32)id);
-	for (int i = 0; !err && i < btf_vlen(section); i++)
-		err = set_count(btf, own, &btf_var_secinfos(section)[i], (void *)(uintptr_t)memory,
-				size);
-	return err;
+	c->memory = (char *)(uintptr_t)memory;
+	c->section = btf__type_by_id(c->btf, (__u32)id);
+	return 1;
+}
+
+/* The i-th one; NULL: beyond the memory. */
+static void *constant(const struct constants *c, int i, const char **name, size_t *size)
+{
+	const struct btf_var_secinfo *variable = &btf_var_secinfos(c->section)[i];
+
+	*name = btf__name_by_offset(c->btf, btf__type_by_id(c->btf, variable->type)->name_off);
+	*size = variable->size;
+	return variable->offset + variable->size > c->size ? NULL : c->memory + variable->offset;
+}
+
+void *hooks_constant(struct bpf_object *object, const char *name, size_t size)
+{
+	struct constants c;
+	const char *own;
+	size_t have;
+
+	if (find_constants(object, &c) != 1)
+		return NULL;
+	for (int i = 0; i < btf_vlen(c.section); i++) {
+		void *memory = constant(&c, i, &own, &have);
+
+		if (!strcmp(own, name))
+			return have == size ? memory : NULL;
+	}
+	return NULL;
+}
+
+int hooks_count_arguments(const struct btf *btf, struct bpf_object *object)
+{
+	struct constants c;
+	int found = find_constants(object, &c);
+
+	for (int i = 0; found == 1 && i < btf_vlen(c.section); i++) {
+		const char *name;
+		size_t size;
+		__u32 *memory = constant(&c, i, &name, &size);
+		int n;
+
+		if (strncmp(name, ARGS, strlen(ARGS)))
+			continue;
+		if (!memory || size != sizeof(*memory))
+			return -EINVAL;
+		n = tracepoint_arguments(btf, name + strlen(ARGS));
+		if (n < 0)
+			n = function_arguments(btf, name + strlen(ARGS));
+		*memory = n < 0 ? 0 : (__u32)n;
+	}
+	return found < 0 ? found : 0;
+}
+
+void hooks_enumerate(const struct btf *btf, const char *name,
+		     void (*each)(const char *name, uint32_t value, void *arg), void *arg)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_ENUM);
+	const struct btf_type *type = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+	const struct btf_enum *values = type ? btf_enum(type) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++)
+		each(btf__name_by_offset(btf, values[i].name_off), (uint32_t)values[i].val, arg);
 }

@@ -3,6 +3,9 @@
 #ifndef NETWATCH_HOOKS_H
 #define NETWATCH_HOOKS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct bpf_object;
 struct btf;
 
@@ -23,6 +26,16 @@ const char *hooks_refusal(const struct btf *btf, const char *section);
  * of tracepoint NAME, or else of function NAME; 0: the kernel has neither. 0 or -errno.
  */
 int hooks_count_arguments(const struct btf *btf, struct bpf_object *object);
+
+/*
+ * The memory of a constant (`const volatile`) of an object that is not loaded yet, to be written;
+ * NULL: there is none of that name and size.
+ */
+void *hooks_constant(struct bpf_object *object, const char *name, size_t size);
+
+/* Calls each for every enumerator of an enum of this kernel; none where it has no such enum. */
+void hooks_enumerate(const struct btf *btf, const char *name,
+		     void (*each)(const char *name, uint32_t value, void *arg), void *arg);
 
 /* Opens the root of the cgroup v2 hierarchy as far as it is mounted here. -ENOENT: it is not. */
 int hooks_open_cgroup(void);

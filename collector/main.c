@@ -11,6 +11,8 @@
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
  *   slots.c      filters in use and their readers        grace.c      until no older program runs
  *   slots_place.c, slots_begin.c  which slot a reader gets, and how it begins
+ *   reports.c    intervals of tcpinfo, and its ticks     jiffies.c    how long one is
+ *   iterator.c   a BPF iterator
  *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
  *   categories.c, category/   what is particular to one category
  *

@@ -114,12 +114,18 @@ static void choose_programs(struct probe *probe, const struct btf *btf)
 	}
 }
 
-static int count_arguments(const struct probe *probe, const struct btf *btf)
+/* Tells programs, by constants, what this kernel is like. */
+static int set_constants(const struct probe *probe, const struct btf *btf)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < probe->n_objects; i++)
-		err = hooks_count_arguments(btf, probe->objects[i].bpf);
+	for (size_t i = 0; !err && i < probe->n_objects; i++) {
+		const struct object *object = &probe->objects[i];
+
+		err = hooks_count_arguments(btf, object->bpf);
+		if (!err && object->category && object->category->prepare)
+			err = object->category->prepare(btf, object->bpf);
+	}
 	return err;
 }
 
@@ -202,6 +208,7 @@ static int load_objects(struct probe *probe, size_t ring_size)
 	if (!probe->shared || !probe->ports)
 		return -errno;
 	probe->shared->crowded = ring_size / 4 * 3;
+	probe->shared->walked = probe_program(probe, "nw_walk_files") != NULL;
 	return 0;
 }
 
@@ -251,7 +258,7 @@ static void load(struct probe *probe, size_t ring_size)
 		return;
 	}
 	choose_programs(probe, btf);
-	err = count_arguments(probe, btf);
+	err = set_constants(probe, btf);
 	btf__free(btf);
 	if (!err)
 		err = load_objects(probe, ring_size);
@@ -314,7 +321,11 @@ struct nw_ends *probe_ports(struct probe *probe)
 
 int probe_map(const struct probe *probe, const char *name)
 {
-	return bpf_object__find_map_fd_by_name(probe->objects[0].bpf, name);
+	int fd = -ENOENT;
+
+	for (size_t i = 0; fd < 0 && i < probe->n_objects; i++)
+		fd = bpf_object__find_map_fd_by_name(probe->objects[i].bpf, name);
+	return fd;
 }
 
 const char *probe_hook_refusal(const struct probe *probe, const struct category *category,
@@ -350,7 +361,7 @@ struct bpf_program *probe_program(const struct probe *probe, const char *name)
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		const struct program *p = &probe->programs[i];
 
-		if (!p->category && !p->refusal && !strcmp(bpf_program__name(p->bpf), name))
+		if (!p->refusal && !strcmp(bpf_program__name(p->bpf), name))
 			return p->bpf;
 	}
 	return NULL;

@@ -42,7 +42,7 @@ const struct probe_outcome *probe_outcome(const struct probe *probe);
 
 struct nw_shared *probe_shared(struct probe *probe);
 struct nw_ends *probe_ports(struct probe *probe);
-/* File descriptor of a map by its name; it belongs to the probe. */
+/* File descriptor of a map by its name; it belongs to the probe. < 0: there is none. */
 int probe_map(const struct probe *probe, const char *name);
 
 /*
@@ -60,7 +60,7 @@ const char *probe_hook_refusal(const struct probe *probe, const struct category 
 /* The same of the category: none of the hooks that it needs is usable. */
 const char *probe_refusal(const struct probe *probe, const struct category *category);
 
-/* A program of the object of sockets; NULL: there is none of that name, or it is left out. */
+/* A program of any object; NULL: there is none of that name, or it is left out. */
 struct bpf_program *probe_program(const struct probe *probe, const char *name);
 
 /*

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "peer.h"
 #include "probe.h"
+#include "reports.h"
 #include "requests.h"
 #include "server.h"
 #include "slots.h"
@@ -76,6 +77,27 @@ static bool parse_filter(struct peer *peer, struct filter *filter, const Netwatc
 	return !err;
 }
 
+static bool add_category(struct peer *peer, struct filter *filter, const char *name)
+{
+	const struct category *category = category_find(name);
+	const char *refusal;
+
+	if (!category) {
+		peer_refuse(peer, INVALID, "category \"%.40s\" is not known", name);
+		return false;
+	}
+	refusal = probe_refusal(peer->server->probe, category);
+	if (refusal) {
+		peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
+			    "category \"%s\" is not offered: %s", name, refusal);
+		return false;
+	}
+	filter->wants |= category->wants;
+	for (size_t c = 0; c < n_categories; c++)
+		peer->categories |= (uint64_t)(categories[c] == category) << c;
+	return true;
+}
+
 static bool add_categories(struct peer *peer, struct filter *filter,
 			   const Netwatch__Subscribe *subscribe)
 {
@@ -85,25 +107,27 @@ static bool add_categories(struct peer *peer, struct filter *filter,
 	}
 	for (size_t i = 0; i < subscribe->n_category; i++) {
 		const char *name = subscribe->category[i];
-		const struct category *category = category_find(name);
-		const char *refusal;
 
-		if (!category) {
-			peer_refuse(peer, INVALID, "category \"%.40s\" is not known", name);
+		if (!add_category(peer, filter, name))
 			return false;
-		}
-		refusal = probe_refusal(peer->server->probe, category);
-		if (refusal) {
-			peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-				    "category \"%s\" is not offered: %s", name, refusal);
-			return false;
-		}
-		filter->wants |= category->wants;
-		if (category->options)
-			filter->wants |= category->options(subscribe);
-		for (size_t c = 0; c < n_categories; c++)
-			peer->categories |= (uint64_t)(categories[c] == category) << c;
+		if (category_find(name)->options)
+			filter->wants |= category_find(name)->options(subscribe);
 	}
+	return true;
+}
+
+/* Only with reports does the interval tell one filter from another. */
+static bool set_interval(struct peer *peer, struct filter *filter,
+			 const Netwatch__Subscribe *subscribe)
+{
+	uint32_t ms = subscribe->has_interval_ms ? subscribe->interval_ms : REPORTS_MS_DEFAULT;
+
+	if (ms < REPORTS_MS_MIN) {
+		peer_refuse(peer, INVALID, "subscribe: interval_ms is %u, and at least %d", ms,
+			    REPORTS_MS_MIN);
+		return false;
+	}
+	filter->interval_ms = filter->wants & 1ULL << NW_WANT_TCPINFO ? ms : 0;
 	return true;
 }
 
@@ -119,7 +143,7 @@ static void handle_subscribe(struct peer *peer, const Netwatch__Request *request
 		return;
 	}
 	if (!parse_filter(peer, &filter, subscribe->filter) ||
-	    !add_categories(peer, &filter, subscribe))
+	    !add_categories(peer, &filter, subscribe) || !set_interval(peer, &filter, subscribe))
 		return;
 	peer->state = PEER_SUBSCRIBED;
 	peer->reason = NETWATCH__BYE__REASON__DONE;
@@ -138,9 +162,9 @@ static void handle_unsubscribe(struct peer *peer, const Netwatch__Request *reque
 
 /* -------------------------------------------------------------------- list */
 
-void requests_send_row(struct peer *peer, const struct nw_row *row)
+void requests_send_row(struct peer *peer, const struct nw_row *row,
+		       const struct nw_counters *counters)
 {
-	struct nw_conn_record record = {.stage = NW_CONN_EXISTING};
 	struct event_frame frame;
 
 	/* A walk does not wait for its readers. It is refused when it is over: see walk.h. */
@@ -148,11 +172,7 @@ void requests_send_row(struct peer *peer, const struct nw_row *row)
 		evbuffer_get_length(peer->out) / PEER_ROWS_QUEUES >= peer->server->queue_max;
 	if (peer->too_many_rows)
 		return;
-	record.head.connection = row->connection;
-	record.head.connection.category = NW_CATEGORY_CONN;
-	record.head.time_ns = event_monotonic();
-	if (!event_from_record(&frame, &record.head, sizeof(record), event_unix_offset(),
-			       peer->server->kernel_addresses && !peer->uid))
+	if (!event_from_row(&frame, row, counters, peer->server->kernel_addresses && !peer->uid))
 		peer_send_frame(peer, frame.data, frame.size);
 }
 
@@ -161,12 +181,14 @@ static struct peer *peer_of(struct walk_request *request)
 	return (struct peer *)(void *)((char *)request - offsetof(struct peer, walk));
 }
 
-static void list_row(struct walk_request *request, const struct nw_row *row)
+static void list_row(struct walk_request *request, const struct nw_full_row *full)
 {
 	struct peer *peer = peer_of(request);
 
-	if (filter_accepts(peer->listed, row))
-		requests_send_row(peer, row);
+	if (filter_accepts(peer->listed, &full->row))
+		requests_send_row(peer, &full->row,
+				  peer->listed->wants & 1ULL << NW_WANT_TCPINFO ? &full->counters
+										: NULL);
 }
 
 static void list_done(struct walk_request *request, int err)
@@ -184,6 +206,7 @@ static void list_done(struct walk_request *request, int err)
 
 static void handle_list(struct peer *peer, const Netwatch__Request *request)
 {
+	bool tcpinfo = request->list->has_tcpinfo && request->list->tcpinfo;
 	struct filter filter;
 
 	if (request->list->base.n_unknown_fields) {
@@ -191,7 +214,8 @@ static void handle_list(struct peer *peer, const Netwatch__Request *request)
 			    request->list->base.unknown_fields[0].tag);
 		return;
 	}
-	if (!parse_filter(peer, &filter, request->list->filter))
+	if (!parse_filter(peer, &filter, request->list->filter) ||
+	    (tcpinfo && !add_category(peer, &filter, "tcpinfo")))
 		return;
 	peer->listed = malloc(sizeof(filter));
 	if (!peer->listed) {

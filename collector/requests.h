@@ -6,13 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct nw_counters;
 struct nw_row;
 struct peer;
 
 /* Answers one message of a client, which may be any bytes. */
 void requests_handle(struct peer *peer, const uint8_t *data, size_t size);
 
-/* Sends an EXISTING event of this socket. */
-void requests_send_row(struct peer *peer, const struct nw_row *row);
+/* Sends an EXISTING event of this socket, with its counters unless they are NULL. */
+void requests_send_row(struct peer *peer, const struct nw_row *row,
+		       const struct nw_counters *counters);
 
 #endif

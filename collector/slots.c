@@ -10,6 +10,7 @@
 #include "grace.h"
 #include "log.h"
 #include "probe.h"
+#include "reports.h"
 #include "slots.h"
 #include "slots_table.h"
 #include "tables.h"
@@ -39,6 +40,8 @@ static void free_slot(void *arg)
 
 	free(slot->filter);
 	slot->filter = NULL;
+	if (slot->interval >= 0)
+		reports_give_back(slots->reports, slot->interval);
 	dispatch_close(slots->dispatch, slots_index(slot));
 	stream_deinit(&slot->stream);
 	slot->state = SLOT_FREE;
@@ -68,6 +71,8 @@ static void set_bit(struct slots *slots, const struct slot *slot, bool on)
 {
 	uint64_t bit = 1ULL << slots_index(slot);
 
+	if (slot->interval >= 0)
+		reports_set(slots->reports, slot->interval, bit, on);
 	for (unsigned i = 0; i < NW_WANTS; i++) {
 		if (!(slot->filter->wants & 1ULL << i))
 			continue;
@@ -309,9 +314,10 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct wal
 				   probe_map(probe, "values"));
 	slots->grace = grace_new(base, wait_grace, on_grace, slots);
 	slots->dispatch = dispatch_new(base, ring, ring_fd, slots->shared);
+	slots->reports = slots->dispatch ? reports_new(base, probe, slots->dispatch) : NULL;
 	slots->pump = event_new(base, -1, 0, on_pump, slots);
 	slots->parked = evtimer_new(base, on_parked, slots);
-	if (slots->tables && slots->grace && slots->dispatch && slots->pump && slots->parked)
+	if (slots->tables && slots->grace && slots->reports && slots->pump && slots->parked)
 		return slots;
 	slots_free(slots);
 	errno = ENOMEM;
@@ -325,6 +331,7 @@ void slots_free(struct slots *slots)
 	walks_cancel(slots->walks, &slots->walk);
 	walks_cancel(slots->walks, &slots->look);
 	grace_free(slots->grace);
+	reports_free(slots->reports);
 	dispatch_free(slots->dispatch);
 	if (slots->pump)
 		event_free(slots->pump);

@@ -60,9 +60,10 @@ static void on_walk(struct walk_request *request)
 	begin_readers(slots_of(request));
 }
 
-static void on_row(struct walk_request *request, const struct nw_row *row)
+static void on_row(struct walk_request *request, const struct nw_full_row *full)
 {
 	const struct slots *slots = slots_of(request);
+	const struct nw_row *row = &full->row;
 	const struct slot *judged = NULL;
 	bool accepted = false;
 

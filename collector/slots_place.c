@@ -8,6 +8,7 @@
 #include <event2/event.h>
 
 #include "filter.h"
+#include "reports.h"
 #include "slots.h"
 #include "slots_table.h"
 
@@ -23,6 +24,22 @@ static struct slot *find_slot(struct slots *slots, const struct filter *filter)
 	return NULL;
 }
 
+/* The same, of the intervals of reports. */
+static int take_interval(struct slots *slots, struct slot *slot, uint32_t ms, bool closing,
+			 struct filter_error *why)
+{
+	slot->interval = -1;
+	if (ms)
+		slot->interval = reports_take(slots->reports, ms);
+	if (!ms || slot->interval >= 0)
+		return 0;
+	if (closing)
+		return -EAGAIN;
+	snprintf(why->message, sizeof(why->message),
+		 "interval of %u ms: %d other intervals of tcpinfo are in use", ms, NW_INTERVALS);
+	return -EINVAL;
+}
+
 /* -EAGAIN: one is about to be free. -EINVAL with *why: a limit. */
 static int new_slot(struct slots *slots, const struct filter *filter, uint32_t uid,
 		    struct slot **out, struct filter_error *why)
@@ -30,6 +47,7 @@ static int new_slot(struct slots *slots, const struct filter *filter, uint32_t u
 	struct slot *slot = NULL;
 	unsigned own = 0, taken = 0;
 	bool closing = false;
+	int err;
 
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		struct slot *s = &slots->slot[i];
@@ -55,6 +73,12 @@ static int new_slot(struct slots *slots, const struct filter *filter, uint32_t u
 	if (!slot || !slot->filter) {
 		snprintf(why->message, sizeof(why->message), "all %d filters are in use", NW_SLOTS);
 		return -EINVAL;
+	}
+	err = take_interval(slots, slot, filter->interval_ms, closing, why);
+	if (err) {
+		free(slot->filter);
+		slot->filter = NULL;
+		return err;
 	}
 	memcpy(slot->filter, filter, sizeof(*filter));
 	slot->state = SLOT_WAITING;

@@ -16,6 +16,7 @@ struct filter;
 struct filter_error;
 struct grace;
 struct probe;
+struct reports;
 struct tables;
 
 #define READERS_AT_ONCE 64 /* that share a walk; more wait for the next */
@@ -44,6 +45,7 @@ struct slot {
 	struct reader_list waiting;
 	unsigned active; /* readers that have not asked to leave */
 	uint32_t uid;	 /* who asked for it first */
+	int interval;	 /* of reports; < 0: none */
 	uint64_t ticket; /* CLOSING: grace period after its bit was cleared */
 	struct dispatch_mark end;
 };
@@ -55,6 +57,7 @@ struct slots {
 	struct tables *tables;
 	struct grace *grace;
 	struct dispatch *dispatch;
+	struct reports *reports;
 	struct event *pump; /* something waits to begin */
 	struct event *parked;
 	struct reader_list queue;

@@ -104,7 +104,7 @@ bool subscription_rows_done(struct peer *peer)
 
 static void on_row(struct reader *reader, const struct nw_row *row)
 {
-	requests_send_row(peer_of(reader), row);
+	requests_send_row(peer_of(reader), row, NULL);
 }
 
 static void on_live(struct reader *reader)

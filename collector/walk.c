@@ -5,11 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <event2/event.h>
 
 #include "event.h"
+#include "iterator.h"
 #include "kernel_side.h"
 #include "log.h"
 #include "probe.h"
@@ -79,10 +78,11 @@ static int see(struct seen *seen, uint64_t cookie)
 }
 
 /* walks NULL: rows are not wanted. */
-static int take_rows(struct walks *walks, struct seen *seen, const struct nw_row *rows, size_t n)
+static int take_rows(struct walks *walks, struct seen *seen, const struct nw_full_row *rows,
+		     size_t n)
 {
 	for (size_t i = 0; walks && i < n; i++) {
-		int new = see(seen, rows[i].connection.cookie);
+		int new = see(seen, rows[i].row.connection.cookie);
 		struct walk_request *request;
 
 		if (new < 0)
@@ -100,7 +100,7 @@ static int take_rows(struct walks *walks, struct seen *seen, const struct nw_row
 /* Reads all rows of an open iterator. A read may end within a row. */
 static int read_rows(int fd, struct walks *walks, struct seen *seen)
 {
-	struct nw_row rows[ROWS_AT_ONCE];
+	struct nw_full_row rows[ROWS_AT_ONCE];
 	size_t have = 0, whole;
 	ssize_t n;
 	int err;
@@ -122,34 +122,16 @@ static int read_rows(int fd, struct walks *walks, struct seen *seen)
 	return 0;
 }
 
-/*
- * map: whose elements it iterates over; NULL: none. Links of iterators live only as long as
- * the walk: an idle collector holds none. -EOPNOTSUPP: this kernel lacks the iterator.
- */
+/* -EOPNOTSUPP: this kernel lacks the iterator. */
 static int iterate(struct probe *probe, const char *program, const char *map, struct walks *walks,
 		   struct seen *seen)
 {
-	union bpf_iter_link_info info = {.map.map_fd = 0};
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts);
-	struct bpf_program *bpf = probe_program(probe, program);
-	struct bpf_link *link;
-	int fd, err;
+	struct iterator iterator;
+	int err = iterator_open(&iterator, probe, program, map);
 
-	if (!bpf)
-		return -EOPNOTSUPP;
-	if (map) {
-		info.map.map_fd = (__u32)probe_map(probe, map);
-		opts.link_info = &info;
-		opts.link_info_len = sizeof(info);
-	}
-	link = bpf_program__attach_iter(bpf, &opts);
-	if (!link)
-		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	err = fd < 0 ? -errno : read_rows(fd, walks, seen);
-	if (fd >= 0)
-		close(fd);
-	bpf_link__destroy(link);
+	if (!err)
+		err = read_rows(iterator.fd, walks, seen);
+	iterator_close(&iterator);
 	return err;
 }
 

@@ -6,7 +6,7 @@
 #include <sys/queue.h>
 
 struct event_base;
-struct nw_row;
+struct nw_full_row;
 struct probe;
 struct walks;
 
@@ -18,7 +18,7 @@ struct walk_request {
 	/* The walk begins: what it does not show yet happens from now on. NULL: nothing to do */
 	void (*begin)(struct walk_request *request);
 	/* One TCP socket; each comes once. NULL: rows are not wanted. */
-	void (*row)(struct walk_request *request, const struct nw_row *row);
+	void (*row)(struct walk_request *request, const struct nw_full_row *row);
 	/*
 	 * The walk is over; err: 0 or -errno, -EOPNOTSUPP: this kernel has no iterator over
 	 * open files, so that only sockets that are being watched came. NULL: nothing to do.

@@ -3,12 +3,17 @@
 #
 # `make test`: packages, build, unit tests, end-to-end tests. T=name runs only the unit
 # test test_name and the end-to-end tests in test_name.py, SAN=1 all with sanitizers.
+#
+# Of the end-to-end tests, files run side by side: each process of pytest has its own users,
+# collectors and ports, and watches only these. Those marked `alone` follow by themselves.
+# NETWATCH_WORKERS: how many side by side, if not 2; 1: all one after the other.
 
 set -eu
 cd "$(dirname "$0")/.."
 . tests/common.sh
 
 T=${T:-}
+WORKERS=${NETWATCH_WORKERS:-2}
 unit=yes
 e2e=tests/e2e
 if [ -n "$T" ]; then
@@ -28,6 +33,18 @@ fi
 is_root || die "NOT RUN: the end-to-end tests. They need root: sudo make test"
 
 make_service_user
+run_pytest() {
+	B=$B PYTHONDONTWRITEBYTECODE=1 "${PYTHON:-/usr/bin/python3}" -m pytest -q -ra \
+		-p no:cacheprovider --durations=5 "$@" "$e2e"
+}
+
 say "end-to-end tests"
-B=$B PYTHONDONTWRITEBYTECODE=1 exec "${PYTHON:-/usr/bin/python3}" -m pytest -q -ra \
-	-p no:cacheprovider --durations=5 "$e2e"
+if [ -n "$T" ] || [ "$WORKERS" -eq 1 ]; then
+	run_pytest
+	exit
+fi
+code=0
+run_pytest -n "$WORKERS" --dist loadfile -m "not alone" || code=$?
+say "end-to-end tests that run alone"
+run_pytest -m alone || code=$?
+exit "$code"

@@ -42,6 +42,10 @@ static bool write_packet(struct wire *w, const struct nw_record *record, size_t 
 static const struct category_hook hooks[] = {
 	{.name = "cgroup_skb/ingress"},
 	{.name = "cgroup_skb/egress"},
+	{.name = "tp_btf/tcp_send_reset",
+	 .without = "no reset that answers a segment which a socket cannot take"},
+	{.name = "fexit/tcp_make_synack",
+	 .without = "before Linux 6.6 no SYN-ACK of a server by IPv6"},
 	{.name = NULL},
 };
 

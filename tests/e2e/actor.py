@@ -12,8 +12,10 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 SO_COOKIE = 57
+IPV6_CHECKSUM = 7
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15
 PIPE_BYTES = 1 << 20  # for what is served before anybody asks
@@ -84,13 +86,13 @@ def rename(name):
     checked(libc.prctl(PR_SET_NAME, ctypes.create_string_buffer(bytes.fromhex(name)), 0, 0, 0))
 
 
-def listen(address="127.0.0.1", port=0, dual=False):
+def listen(address="127.0.0.1", port=0, dual=False, backlog=1024):
     server = socket.socket(family_of(address))
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if dual:
         server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     server.bind((address, port))
-    server.listen(1024)
+    server.listen(backlog)
     sockets[server.fileno()] = server
     return {"fd": server.fileno(), "port": server.getsockname()[1]}
 
@@ -175,9 +177,30 @@ def receive_end(fd):
         return -error.errno
 
 
-def shutdown(fd):
+def chatter(fd, count):
+    """Sends so many bytes again and again, as long as it goes; another thread reads what comes."""
+    connection = sockets[fd]
+
+    def send_forever():
+        try:
+            while True:
+                connection.sendall(b"x" * count)
+                time.sleep(0.001)
+        except OSError:
+            pass
+
+    threading.Thread(target=send_forever, daemon=True).start()
+    threading.Thread(target=receive_end, args=[fd], daemon=True).start()
+
+
+def tcp_info(fd):
+    """What getsockopt says, as hex."""
+    return sockets[fd].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256).hex()
+
+
+def shutdown(fd, how=socket.SHUT_WR):
     """No more from this side."""
-    sockets[fd].shutdown(socket.SHUT_WR)
+    sockets[fd].shutdown(how)
 
 
 def make(family="AF_INET"):
@@ -187,10 +210,34 @@ def make(family="AF_INET"):
     return made.fileno()
 
 
+def bind(fd, address, port=0):
+    sockets[fd].bind((address, port))
+
+
+def port_of(fd):
+    return sockets[fd].getsockname()[1]
+
+
+def option(fd, level, name, value):
+    """A socket option; value: a number, or bytes as hex."""
+    value = bytes.fromhex(value) if isinstance(value, str) else value
+    sockets[fd].setsockopt(level, name, value)
+
+
 def use(fd, address, port):
     """Connects what was made before."""
     sockets[fd].connect((address, port))
     return describe(sockets[fd])
+
+
+def raw_segment(laddr, lport, raddr, rport, seq, ack, flags):
+    """A TCP segment that no socket has sent, of an IPv6 address: there the kernel makes the
+    checksum."""
+    header = struct.pack(">HHIIBBHHH", lport, rport, seq, ack, 5 << 4, flags, 1000, 0, 0)
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+        raw.setsockopt(socket.IPPROTO_IPV6, IPV6_CHECKSUM, 16)
+        raw.bind((laddr, 0))
+        raw.sendto(header, (raddr, 0))
 
 
 def open_mailbox(path):
@@ -321,8 +368,9 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, receive_end, shutdown, make, use, open_mailbox, pass_to,
-    take, close, reset, connects, failures, serve, served, drop_served, whoami,
+    hold, open_as, give, send, receive, receive_end, chatter, tcp_info, shutdown, make, bind,
+    port_of, option, use, raw_segment, open_mailbox, pass_to, take, close, reset, connects,
+    failures, serve, served, drop_served, whoami,
 ]
 
 

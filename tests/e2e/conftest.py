@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness import wait_until
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / os.environ.get("B", "build")
+IN_GUEST = "NETWATCH_GUEST" in os.environ  # tests/kernels/guest.sh: starting one takes seconds
 
 
 class Place:
@@ -50,6 +52,8 @@ def generate_protocol(path):
 
 def pytest_configure(config):
     """Before the tests are collected, since they import the generated module."""
+    config.addinivalue_line("markers", "own_collector: not the one that the file's tests share")
+    config.addinivalue_line("markers", "alone: measures what tests beside it would change")
     if os.geteuid() != 0:
         raise pytest.UsageError("the end-to-end tests need root: sudo make test")
     try:
@@ -95,9 +99,8 @@ def start_collector(place):
         raise failures[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session" if IN_GUEST else "module")
 def shared_collector(request):
-    """One for all tests, where starting one takes seconds."""
     collector = harness.Collector(request.config.netwatch_place)
     yield collector
     collector.stop()
@@ -105,9 +108,24 @@ def shared_collector(request):
 
 @pytest.fixture
 def collector(request):
-    in_guest = "NETWATCH_GUEST" in os.environ
-    made = request.getfixturevalue("shared_collector" if in_guest else "start_collector")
-    return made if in_guest else made()
+    """The collector of the file, with nobody subscribed; a new one for a test that ends it,
+    measures it, or does what it would remember: @pytest.mark.own_collector."""
+    if request.node.get_closest_marker("own_collector"):
+        return request.getfixturevalue("start_collector")()
+    shared = request.getfixturevalue("shared_collector")
+    assert shared.process.poll() is None, f"a test before ended it: {shared.text()}"
+    wait_until(lambda: not shared.links(), "the tests before have gone")
+    return shared
+
+
+@pytest.fixture
+def stub(place):
+    """A collector that says what the test has it say."""
+    from stub import Stub  # needs what pytest_configure generates
+
+    made = Stub(place.new_path("stub"))
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -153,6 +171,13 @@ def actor(place):
 
 
 @pytest.fixture
+def traffic(actor):
+    from formats import Traffic
+
+    return Traffic(actor)
+
+
+@pytest.fixture
 def new_namespace(place):
     """Makes network namespaces with their loopback up; a test may delete them itself."""
     made = []
@@ -181,7 +206,7 @@ def serving(collector, actor):
     port = server.server()
     server.drop_served()
     client = actor()
-    import wire  # needs what pytest_configure generates
+    import wire
 
     with wire.Connection(collector.socket) as watch:
         watch.subscribe(rport=wire.ports(port))

@@ -191,6 +191,21 @@ def no_follow(world):
     assert {world.name(json.loads(line)) for line in done.stdout.splitlines()} == EVERYTHING
 
 
+@tries(OUTPUT, "--interval 1s")
+def interval(world):
+    """Of tcpinfo only, the default as it is promised, and not below what is."""
+    options = ["subscribe", "--events", "tcpinfo", "-d", world.port, "-c", 3, "-o", "json"]
+    for words, interval_s in ([], 1), (["--interval", "200ms"], 0.2):
+        done = world.run(*options, *words)
+        times = [json.loads(line)["time"] for line in done.stdout.splitlines()]
+        first, *_, last = (float(time[17:29]) for time in times)
+        assert done.returncode == 0 and (last - first) % 60 > 1.8 * interval_s, done
+    for words in (["--events", "tcpinfo", "--interval", "99ms"],
+                  ["--events", "conn", "--interval", "1s"]):
+        done = world.run("subscribe", *words)
+        assert done.returncode == 2 and "--interval" in done.stderr and not done.stdout, done
+
+
 @tries(OUTPUT, "--no-existing")
 def no_existing(world):
     done = world.run("subscribe", "--no-existing", "-H", "--port", world.port, "--no-follow")

@@ -104,13 +104,13 @@ class World:
 
     def rings(self, collector):
         """Sizes of its ring buffers."""
-        found = []
+        found = {}  # by the map's id: each object holds it by a descriptor of its own
         for name in os.listdir(f"/proc/{collector.pid}/fdinfo"):
             with open(f"/proc/{collector.pid}/fdinfo/{name}") as file:
                 lines = dict(line.split(":", 1) for line in file if ":" in line)
             if lines.get("map_type", "").strip() == "27":  # BPF_MAP_TYPE_RINGBUF
-                found.append(int(lines["max_entries"]))
-        return found
+                found[lines["map_id"]] = int(lines["max_entries"])
+        return list(found.values())
 
 
 class Deadlines:

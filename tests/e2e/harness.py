@@ -13,9 +13,15 @@ import time
 from pathlib import Path
 
 DEADLINE_S = 60
-ALICE, BOB = 61001, 61002  # users that no password file knows
+# Users that no password file knows; others for each process of tests that runs beside others
+# (pytest -n), since some tests watch all that a user does.
+ALICE, BOB, CAROL = (
+    61001 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + user
+    for user in range(3)
+)
 SERVICE_USER = "netwatch"
 PYTHON = "/usr/bin/python3"
+V4, V6 = ("10.99.0.1", "10.99.0.2"), ("fd00:99::1", "fd00:99::2")
 # What a test of connections asks for: without --events, whatever the collector has of the
 # default comes too.
 CONN = "subscribe", "--events", "conn"
@@ -35,6 +41,18 @@ def wait_until(condition, what, seconds=DEADLINE_S):
         assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
         time.sleep(0.01)
     return value
+
+
+def link(one, other):
+    """A veth pair between two namespaces, with addresses of both families."""
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True)
+
+    ip("link", "add", "pair", "netns", one, "type", "veth", "peer", "name", "pair", "netns", other)
+    for namespace, v4, v6 in zip((one, other), V4, V6):
+        ip("-n", namespace, "address", "add", f"{v4}/24", "dev", "pair")
+        ip("-n", namespace, "address", "add", f"{v6}/64", "dev", "pair", "nodad")
+        ip("-n", namespace, "link", "set", "pair", "up")
 
 
 class Lines:

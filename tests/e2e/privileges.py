@@ -9,9 +9,9 @@ import shlex
 import struct
 import subprocess
 
-from harness import wait_until
+from harness import CAROL, wait_until
 
-SERVICE = 61003  # no other test loads programs as this user
+SERVICE = CAROL  # no other test loads programs as this user
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 GET_NEXT_ID, GET_FD_BY_ID, GET_INFO = 11, 13, 15
 CREATED_BY_UID = 48  # where it is in struct bpf_prog_info

@@ -225,6 +225,7 @@ def check_idle(collector, client, port):
     assert not collector.links()
 
 
+@pytest.mark.own_collector
 def test_nobody_subscribed(collector, subscribe, actor, server_port):
     client = actor()
     check_idle(collector, client, server_port)
@@ -236,6 +237,7 @@ def test_nobody_subscribed(collector, subscribe, actor, server_port):
     check_idle(collector, client, server_port)
 
 
+@pytest.mark.own_collector
 def test_idle_after_a_client_was_killed(collector, subscribe, actor, server_port):
     client = actor()
     watch = subscribe("--dport", server_port, uid=ALICE)

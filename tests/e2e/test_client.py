@@ -77,6 +77,7 @@ def test_full_disk(netwatch, collector, actor, port):
                 assert "space" in watch.err.text(), watch
 
 
+@pytest.mark.own_collector
 def test_collector_killed(collector, subscribe, port):
     watch = subscribe("--dport", port, uid=ALICE)
     collector.kill()
@@ -84,6 +85,7 @@ def test_collector_killed(collector, subscribe, port):
     assert watch.err.text().splitlines()[-1] != "", watch
 
 
+@pytest.mark.own_collector
 def test_collector_ends(collector, subscribe, port):
     """SIGTERM: Bye to everybody; the client did not ask for the end."""
     watches = [subscribe("--dport", port, uid=ALICE), subscribe("--dport", port, uid=0)]

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import harness
 import netwatch_pb2 as pb
 from harness import ALICE, CONN, PYTHON, sum_lost, wait_until
-from stub import Stub
 from terminal import Terminal
 
 WATCH = *CONN, "-o", "json", "--no-existing"
@@ -31,13 +29,6 @@ print("one", flush=True)
 if signal.sigtimedwait([signal.SIGINT], 0.3):
     print("another", flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def collector(request):
-    made = harness.Collector(request.config.netwatch_place)
-    yield made
-    made.stop()
 
 
 @pytest.fixture
@@ -108,9 +99,8 @@ def test_not_started_when_refused(run, place):
     assert "started" not in client.err.text()
 
 
-def test_not_started_when_told_to_end(netwatch, place):
+def test_not_started_when_told_to_end(netwatch, stub):
     """The signal came before the subscription was live."""
-    stub = Stub(place.new_path("stub"))
     client = netwatch("subscribe", "--", "echo", "started", socket=stub.path)
     peer = stub.accept()
     peer.say_hello()
@@ -121,7 +111,6 @@ def test_not_started_when_told_to_end(netwatch, place):
     peer.bye()
     assert client.wait() == 0
     assert client.err.text() == ""
-    stub.close()
 
 
 # ------------------------------------------------------- what COMMAND finds
@@ -336,8 +325,7 @@ def test_no_loss(netwatch, port):
     assert client.wait() == 0 and len(client.events()) == 2
 
 
-def test_reconnect_starts_it_once(netwatch, place):
-    stub = Stub(place.new_path("stub"))
+def test_reconnect_starts_it_once(netwatch, stub):
     client = netwatch(
         *CONN, "-v", "--reconnect", "--", "sh", "-c", "echo started; read line; exit 2",
         socket=stub.path, stdin=subprocess.PIPE,
@@ -350,4 +338,3 @@ def test_reconnect_starts_it_once(netwatch, place):
     peer.finish()
     assert client.wait() == 2, client
     assert client.err.text().count("started") == 1
-    stub.close()

@@ -11,9 +11,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from harness import ALICE, wait_until
+from harness import wait_until
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data/conn.json"
+USER = 61001  # the file's, whatever users the other tests have
 FREE_PORT = 11911  # of nobody: below what the kernel chooses from
 REWRITE = "NETWATCH_REWRITE" in os.environ
 IDS = {"id": "id", "lport": "port", "rport": "port", "pid": "pid", "netns": "netns",
@@ -165,7 +166,7 @@ def play(actors, subscribe, script, count):
     """What the stream said of a script, with placeholders."""
     steps = script(*actors)
     port = next(steps)
-    watch = subscribe("-a", "--port", port, "--no-existing", uid=ALICE)
+    watch = subscribe("-a", "--port", port, "--no-existing", uid=USER)
     assert next(steps, None) is None
     watch.wait_events(count)
     seen = {}
@@ -182,7 +183,7 @@ def write(made):
 
 
 def test_same_traffic_same_json(actor, subscribe):
-    actors = actor(comm=b"client"), actor(comm=b"server")
+    actors = actor(uid=USER, comm=b"client"), actor(uid=USER, comm=b"server")
     made = {script.__name__: play(actors, subscribe, script, count)
             for script, count in SCRIPTS.items()}
     if REWRITE:

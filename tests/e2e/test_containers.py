@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 import wire
-from harness import ALICE, wait_until
+from harness import ALICE, V4, V6, link, wait_until
 from test_conn import CLIENT_STAGES, by_id, check_connection, ss_cookies, stages
-
-V4, V6 = ("10.99.0.1", "10.99.0.2"), ("fd00:99::1", "fd00:99::2")
 
 
 def hierarchy():
@@ -190,18 +188,6 @@ def test_names_of_a_namespace(subscribe, actor, namespace):
         for event in events:
             check_connection(event, held, client, "CLIENT")
     assert not_there.stopped_events() == []
-
-
-def link(one, other):
-    """A veth pair between two namespaces, with addresses of both families."""
-    def ip(*words):
-        subprocess.run(["ip", *words], check=True)
-
-    ip("link", "add", "pair", "netns", one, "type", "veth", "peer", "name", "pair", "netns", other)
-    for namespace, v4, v6 in zip((one, other), V4, V6):
-        ip("-n", namespace, "address", "add", f"{v4}/24", "dev", "pair")
-        ip("-n", namespace, "address", "add", f"{v6}/64", "dev", "pair", "nodad")
-        ip("-n", namespace, "link", "set", "pair", "up")
 
 
 @pytest.mark.parametrize("addresses", [V4, V6], ids=["ipv4", "ipv6"])

@@ -186,10 +186,11 @@ def test_collector_starts(place, run, tmp_path):
     process = start_program(place.collector, run, ["--socket", path, "--log-level", "warn"], tmp_path)
     try:
         wait_until(lambda: answers(path) or process.poll() is not None, "it starts")
-        with wire.Connection(path) as watch:
-            watch.subscribe(rport=wire.ports(1))
-            with socket.socket() as client:
-                client.connect_ex(("127.0.0.1", 1))
+        with wire.Connection(path) as watch, socket.socket() as nobody, socket.socket() as client:
+            nobody.bind(("127.0.0.1", 0))  # and does not listen
+            port = nobody.getsockname()[1]
+            watch.subscribe(rport=wire.ports(port))
+            client.connect_ex(("127.0.0.1", port))
             assert [event.conn.event for event in watch.events(2)] == [pb.Conn.OPEN, pb.Conn.FAILED]
             files = {fd.name: os.readlink(fd) for fd in Path(f"/proc/{process.pid}/fd").iterdir()}
             assert all(files[str(fd)] == "/dev/null" for fd in run.closed), files

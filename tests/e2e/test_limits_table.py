@@ -13,7 +13,7 @@ import netwatch_pb2 as pb
 import wire
 from harness import ALICE, BOB, Collector, wait_until
 
-USERS = [ALICE, BOB, *range(61003, 61011)]
+USERS = range(ALICE, ALICE + 10)
 PEERS, PEERS_OF_USERS, PEERS_OF_ONE = 256, 240, 32
 FILTERS, FILTERS_OF_USERS, FILTERS_OF_ONE = 64, 60, 16
 

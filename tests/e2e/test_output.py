@@ -7,25 +7,11 @@ from decimal import Decimal
 import pytest
 from google.protobuf import json_format
 
-import harness
 import netwatch_pb2 as pb
-from formats import ALL, Traffic, flat, frames, kinds, rows
+from formats import ALL, flat, frames, kinds, rows
 from harness import ALICE, BOB, CONN
-from stub import Stub
 
 EVENTS = *CONN, "-v", "--no-existing"
-
-
-@pytest.fixture(scope="module")
-def collector(request):
-    made = harness.Collector(request.config.netwatch_place)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def traffic(actor):
-    return Traffic(actor)
 
 
 @pytest.fixture
@@ -107,13 +93,6 @@ def test_list_in_each_format(netwatch, traffic):
 
 
 # ------------------------------------------------------------------- losses
-
-
-@pytest.fixture
-def stub(place):
-    made = Stub(place.new_path("stub"))
-    yield made
-    made.close()
 
 
 LOST_ROW = {

@@ -278,6 +278,7 @@ def test_aborted_connections(serving):
     wait_until(lambda: len(wire.status(serving.socket).subscription) == 1, "they are gone")
 
 
+@pytest.mark.own_collector
 def test_shutdown_says_bye(collector):
     with wire.Connection(collector.socket) as watch, wire.Connection(collector.socket) as idle:
         watch.subscribe()

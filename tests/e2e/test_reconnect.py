@@ -12,17 +12,9 @@ import pytest
 import netwatch_pb2 as pb
 from formats import frames, kinds, rows
 from harness import ALICE, CONN, wait_until
-from stub import Stub
 
 WATCH = *CONN, "-v"
 JSON = *WATCH, "-o", "json"
-
-
-@pytest.fixture
-def stub(place):
-    made = Stub(place.new_path("stub"))
-    yield made
-    made.close()
 
 
 @pytest.fixture

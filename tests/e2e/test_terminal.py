@@ -5,33 +5,12 @@ import re
 
 import pytest
 
-import harness
 import netwatch_pb2 as pb
-from formats import ALL, CONNECTS, Traffic
+from formats import ALL, CONNECTS
 from harness import ALICE, CONN
-from stub import Stub
 from terminal import Terminal
 
 EVENTS = *CONN, "-v", "--no-existing"
-
-
-@pytest.fixture(scope="module")
-def collector(request):
-    made = harness.Collector(request.config.netwatch_place)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def traffic(actor):
-    return Traffic(actor)
-
-
-@pytest.fixture
-def stub(place):
-    made = Stub(place.new_path("stub"))
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ class Connection:
             return
         raise AssertionError(f"{reply} instead of the end")
 
-    def subscribe(self, existing=False, closed=True, category=("conn",), **criteria):
+    def subscribe(self, existing=False, closed=True, category=("conn",), interval=None, **criteria):
         """The EXISTING events that came before `subscribed`."""
         self.send(
             pb.Request(
@@ -121,6 +121,7 @@ class Connection:
                     category=category,
                     closed=closed,
                     existing=existing,
+                    interval_ms=interval,
                     filter=pb.Filter(**criteria),
                 )
             )

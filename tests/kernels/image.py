@@ -25,7 +25,7 @@ LEFT_OUT = re.compile(
 )
 # Of these, those that the kernel has as modules.
 MODULES = """veth tun sch_netem sch_ingress cls_bpf act_bpf nf_tables nft_numgen nft_ct nft_limit
-nft_counter tls tcp_diag""".split()
+nft_counter tls tcp_diag 8021q af_packet""".split()
 
 
 def run(*command, **options):

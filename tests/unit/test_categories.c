@@ -11,6 +11,8 @@
 #include "common/names.h"
 #include "netwatch.pb-c.h"
 
+#include "bpf/retransmit.h"
+
 static bool is_category(const ProtobufCFieldDescriptor *field)
 {
 	return field->type == PROTOBUF_C_TYPE_MESSAGE && strcmp(field->name, "time") &&
@@ -112,6 +114,17 @@ static void test_options_of_conn(void **state)
 	assert_int_equal(conn->options(&subscribe), 0);
 }
 
+/* What category tcpinfo tells is counted by the programs of this one. */
+static void test_who_needs_retransmit(void **state)
+{
+	const struct category *row = category_find("retransmit");
+
+	(void)state;
+	assert_non_null(row);
+	assert_int_equal(row->wants, 1ULL << NW_WANT_RETRANSMIT);
+	assert_true(row->also & 1ULL << NW_WANT_TCPINFO);
+}
+
 static void check_number(const ProtobufCEnumDescriptor *descriptor, const char *name, int number)
 {
 	const ProtobufCEnumValue *value =
@@ -159,6 +172,14 @@ static void test_numbers_of_records(void **state)
 		      {"TIME_WAIT", TCP_TIME_WAIT}, {"CLOSE", TCP_CLOSE},
 		      {"CLOSE_WAIT", TCP_CLOSE_WAIT}, {"LAST_ACK", TCP_LAST_ACK},
 		      {"LISTEN", TCP_LISTEN}, {"CLOSING", TCP_CLOSING}, {"NEW_SYN_RECV", 12});
+	CHECK_NUMBERS(&netwatch__retransmit__cause__descriptor, {"FAST", NW_CAUSE_FAST},
+		      {"TIMEOUT", NW_CAUSE_TIMEOUT}, {"TAIL_LOSS_PROBE", NW_CAUSE_TAIL_LOSS_PROBE},
+		      {"SYN", NW_CAUSE_SYN}, {"SYN_ACK", NW_CAUSE_SYN_ACK},
+		      {"SLOW_START", NW_CAUSE_SLOW_START});
+	/* 0 would be a value that is absent. */
+	CHECK_NUMBERS(&netwatch__ca__state__descriptor, {"OPEN", TCP_CA_Open + 1},
+		      {"DISORDER", TCP_CA_Disorder + 1}, {"CWR", TCP_CA_CWR + 1},
+		      {"RECOVERY", TCP_CA_Recovery + 1}, {"LOSS", TCP_CA_Loss + 1});
 }
 
 static void test_head_alone_is_refused(void **state)
@@ -183,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_such_category),
 		cmocka_unit_test(test_options_of_conn),
+		cmocka_unit_test(test_who_needs_retransmit),
 		cmocka_unit_test(test_numbers_of_records),
 		cmocka_unit_test(test_head_alone_is_refused),
 	};

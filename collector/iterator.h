@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A run of a BPF iterator: read its fd to the end. */
+#ifndef NETWATCH_ITERATOR_H
+#define NETWATCH_ITERATOR_H
+
+struct bpf_link;
+struct probe;
+
+struct iterator {
+	struct bpf_link *link;
+	int fd; /* < 0: closed */
+};
+
+/*
+ * map: whose elements it iterates over; NULL: none. Needs no capability. 0; -errno;
+ * -EOPNOTSUPP: this kernel lacks the iterator.
+ */
+int iterator_open(struct iterator *iterator, const struct probe *probe, const char *program,
+		  const char *map);
+/* Legal for a closed one. */
+void iterator_close(struct iterator *iterator);
+
+#endif

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tests of category packet share: the comparison of events with a witness, and the end of
+connections. Its fixtures are imported by those tests."""
+
+import collections
+from pathlib import Path
+
+import pytest
+
+from frames import Witness, segment_of
+from harness import link, wait_until
+
+TIME_WAIT, LISTEN = "06", "0A"  # in /proc/net/tcp
+PACKET = "subscribe", "--events", "packet", "-v", "-o", "json", "--stats"
+
+
+@pytest.fixture
+def pair(new_namespace):
+    """Two network namespaces with a veth pair between them."""
+    here, there = new_namespace(), new_namespace()
+    link(here, there)
+    return here, there
+
+
+@pytest.fixture
+def witness(place):
+    """Starts witnesses; each is asked for its segments."""
+    started = []
+
+    def start(namespace, *devices):
+        started.append(Witness(place, namespace, *devices))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.communicate()
+
+
+@pytest.fixture
+def packets(netwatch):
+    """A live subscription to packets."""
+
+    def run(*args, **options):
+        return netwatch(*PACKET, *args, **options).wait_subscribed()
+
+    return run
+
+
+def live_sockets(actor):
+    """Of its namespace, those of which segments may still come."""
+    lines = []
+    for name in "tcp", "tcp6":
+        lines += Path(f"/proc/{actor.pid}/net/{name}").read_text().splitlines()[1:]
+    return [line for line in lines if line.split()[3] not in (TIME_WAIT, LISTEN)]
+
+
+def wait_quiet(*actors):
+    wait_until(lambda: not any(map(live_sockets, actors)), "all connections are over")
+
+
+def told_packets(client):
+    """Ends it: the events, none of which was lost."""
+    events = client.stopped_events()
+    totals = client.totals()
+    assert totals["matched"] == totals["delivered"] == len(events), totals
+    return events
+
+
+def covered(segments):
+    """What bytes they carry, and how often: +1 where a segment begins, -1 where it ends."""
+    edges = collections.Counter()
+    for segment in segments.elements():
+        *ends, flags, seq, ack, window, length = segment
+        edges[*ends, ack, window, seq] += 1
+        edges[*ends, ack, window, (seq + length) % 2**32] -= 1
+        edges[*ends, "ends", (seq + length) % 2**32] += "FIN" in flags
+    return {edge: count for edge, count in edges.items() if count}
+
+
+def check_same(events, seen):
+    """The same segments, each as often. A buffer that is cut when it leaves (more than the
+    device takes) must have the bytes of its pieces."""
+    told, seen = collections.Counter(map(segment_of, events)), collections.Counter(seen)
+    told, seen = told - seen, seen - told
+    whole = [one for one in told | seen if one[-1] == 0]
+    assert not whole, f"{sum(told.values())} only told, {sum(seen.values())} only seen: {whole[:9]}"
+    assert covered(told) == covered(seen)

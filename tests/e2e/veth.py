@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two network namespaces with a link between them that loses what a test says, and the kernel's
+own counters of each as a witness."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+import pytest
+
+from harness import ALICE, Collector, wait_until
+
+ONCE = "numgen inc mod 1000000 == 0"  # true of the first packet that comes so far in a rule
+SYN = "tcp flags & (syn|ack) == syn"
+SYN_ACK = "tcp flags & (syn|ack) == syn|ack"
+
+
+@dataclass
+class Side:
+    """One end of the link."""
+
+    namespace: str
+    address: str
+    device: str
+
+    def run(self, *command, **options):
+        return subprocess.run(
+            ["ip", "netns", "exec", self.namespace, *command],
+            check=True, capture_output=True, text=True, **options,
+        ).stdout
+
+    def set(self, name, value):
+        """A setting of /proc/sys/net/ipv4."""
+        self.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/{name}")
+
+    def inode(self):
+        return os.stat(f"/run/netns/{self.namespace}").st_ino
+
+    def rules(self, *rules, hook="input"):
+        """Replaces those before; what none of them drops passes."""
+        lines = "\n".join(rules)
+        text = f"flush ruleset\ntable ip t {{\nchain c {{\ntype filter hook {hook} priority 0\n{lines}\n}}\n}}\n"
+        self.run("nft", "-f", "-", input=text)
+
+    def counters(self):
+        """Of /proc/net/netstat and snmp: name -> value, without the protocol's prefix."""
+        found = {}
+        lines = self.run("cat", "/proc/net/netstat", "/proc/net/snmp").splitlines()
+        for names, values in zip(lines[::2], lines[1::2]):
+            found |= zip(names.split()[1:], map(int, values.split()[1:]))
+        return found
+
+    def sockets(self, *options):
+        """Words of ss for each established socket."""
+        lines = self.run("ss", "-HtniO", "state", "established", *options).splitlines()
+        return [line.split() for line in lines]
+
+    def wait_acknowledged(self):
+        """Nothing that could be sent again is left; ss shows what is in the send queue."""
+        wait_until(
+            lambda: all(words[1] == "0" for words in self.sockets()), "all is acknowledged"
+        )
+
+
+class Link:
+    """Traffic goes from sides[0], the client, to sides[1]."""
+
+    def __init__(self, namespaces):
+        self.sides = [
+            Side(namespace, f"10.9.0.{index + 1}", f"nw{index}")
+            for index, namespace in enumerate(namespaces)
+        ]
+        self.client, self.server = self.sides
+        ends = [["name", side.device, "netns", side.namespace] for side in self.sides]
+        subprocess.run(["ip", "link", "add", *ends[0], "type", "veth", "peer", *ends[1]], check=True)
+        for side in self.sides:
+            address = f"{side.address}/24"
+            self.set_up(side, "address", "add", address, "dev", side.device)
+            self.set_up(side, "link", "set", side.device, "up")
+            side.set("tcp_congestion_control", "reno")  # which every kernel has
+
+    @staticmethod
+    def set_up(side, *words):
+        subprocess.run(["ip", "-n", side.namespace, *words], check=True)
+
+    def one_segment_each(self):
+        """No buffer of several segments leaves TCP."""
+        for side in self.sides:
+            self.set_up(side, "link", "set", side.device, "gso_max_segs", "1")
+
+    def short_timeouts(self):
+        """The timer begins with 50 instead of 200 ms."""
+        for side in self.sides:
+            route = f"{side.address[:-1]}0/24"
+            self.set_up(side, "route", "change", route, "dev", side.device, "rto_min", "50ms")
+
+    def netns(self):
+        """Options for the events of both sides."""
+        return [word for side in self.sides for word in ("--netns", side.inode())]
+
+
+class Pair:
+    """An established connection over the link, its processes at both ends."""
+
+    def __init__(self, link, actor, uid=ALICE):
+        self.link = link
+        self.client = actor(uid=uid, namespace=link.client.namespace, comm=b"the-client")
+        self.server = actor(uid=uid, namespace=link.server.namespace, comm=b"the-server")
+        listener = self.server.listen(address=link.server.address)
+        self.listener, self.port = listener["fd"], listener["port"]
+
+    def connect(self):
+        self.client.tell("connect", address=self.link.server.address, port=self.port)
+        self.accepted = self.server.accept(fd=self.listener)
+        self.told = self.client.answer()
+        return self
+
+    def transfer(self, *counts):
+        """The client sends so much in each call, the server reads all of it."""
+        self.server.tell("receive", fd=self.accepted["fd"], count=sum(counts))
+        for count in counts:
+            self.client.send(fd=self.told["fd"], count=count)
+        self.server.answer()
+        self.link.client.wait_acknowledged()
+
+
+# Fixtures of the tests that import them.
+
+
+@pytest.fixture(scope="module")
+def collector(request):
+    """One for all tests of a file."""
+    if "NETWATCH_GUEST" in os.environ:
+        return request.getfixturevalue("shared_collector")
+    made = Collector(request.config.netwatch_place)
+    request.addfinalizer(made.stop)
+    return made
+
+
+@pytest.fixture
+def link(new_namespace):
+    return Link([new_namespace(), new_namespace()])
+
+
+@pytest.fixture
+def pair(link, actor):
+    return Pair(link, actor)
