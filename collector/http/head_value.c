@@ -82,7 +82,7 @@ static void number_begin(struct http_head *h)
 
 static enum http_malformed number_byte(struct http_head *h, uint8_t c)
 {
-	if (c == ' ' || c == '\t') {
+	if (c == ' ') {
 		h->value_end = true;
 		return HTTP_WELL_FORMED;
 	}
@@ -109,12 +109,10 @@ static void coding_begin(struct http_head *h)
 	h->value_end = false;
 }
 
-/* Nothing may follow chunked, which is in the list once. */
+/* Nothing may follow chunked, which is in the list once; of empty elements parsers disagree. */
 static enum http_malformed coding_end(struct http_head *h)
 {
-	if (!h->token_length)
-		return HTTP_WELL_FORMED; /* an empty element */
-	if (h->chunked)
+	if (!h->token_length || h->chunked)
 		return HTTP_TRANSFER_ENCODING;
 	h->chunked = h->token_length == 7 && !memcmp(h->token, "chunked", 7);
 	h->token_length = 0;
@@ -127,12 +125,12 @@ static enum http_malformed coding_byte(struct http_head *h, uint8_t c)
 		h->value_end = false;
 		return coding_end(h);
 	}
-	if (c == ' ' || c == '\t') {
+	if (c == ' ') {
 		h->value_end = h->token_length;
 		return HTTP_WELL_FORMED;
 	}
-	if (h->value_end)
-		return HTTP_TRANSFER_ENCODING; /* two words, which somebody may take for one */
+	if (h->value_end || c == '\t') /* two words, or a blank, that somebody takes for part of one */
+		return HTTP_TRANSFER_ENCODING;
 	if (h->token_length < sizeof(h->token))
 		h->token[h->token_length++] = http_lower(c); /* a longer one is not chunked */
 	return HTTP_WELL_FORMED;

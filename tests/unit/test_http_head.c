@@ -121,6 +121,8 @@ static const struct {
 	BAD(HTTP_CONTENT_LENGTH, "POST / HTTP/1.1\r\nContent-Length:\r\n"),
 	BAD(HTTP_CONTENT_LENGTH, "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551616\r\n"),
 	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n"),
+	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: gzip,, chunked\r\n"),
+	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked,\r\n"),
 	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n"),
 	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: chunkedx\r\n\r\n"),
 	BAD(HTTP_TRANSFER_ENCODING, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked x\r\n"),
