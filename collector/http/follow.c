@@ -188,10 +188,13 @@ static size_t begin_head(struct walk *w, const char *data, size_t size)
 	return in_head(w, data, size);
 }
 
-/* Where the position does not say that a message begins, the segment must. */
+/*
+ * Where the position does not say that a message begins, the segment must: with more than the end
+ * of some text, which the next segment would complete.
+ */
 static size_t at_start(struct walk *w, const char *data, size_t size)
 {
-	return w->first ? begin_head(w, data, size) : size;
+	return w->first && http_head_begins(data, size) ? begin_head(w, data, size) : size;
 }
 
 static size_t in_length(struct walk *w, const char *data, size_t size)

@@ -16,6 +16,15 @@ static bool is_token(uint8_t c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+/*
+ * Of a method: the standard allows any token, but names in use are in upper case, and text that is
+ * no HTTP seldom is.
+ */
+static bool is_method(uint8_t c)
+{
+	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+}
+
 static enum http_malformed bad_byte(uint8_t c)
 {
 	if (!c)
@@ -37,7 +46,7 @@ static void append(struct http_head *h, struct http_text *text, uint8_t c)
 
 static enum http_progress in_begin(struct http_head *h, uint8_t c)
 {
-	if (!is_token(c))
+	if (!is_method(c))
 		return HTTP_NOT;
 	h->state = METHOD;
 	append(h, &h->method, c);
@@ -59,7 +68,7 @@ static enum http_progress in_method(struct http_head *h, uint8_t c)
 		h->used = 0;
 		return HTTP_MORE;
 	}
-	if (!is_token(c) || h->method.length == HTTP_METHOD_MAX)
+	if (!is_method(c) || h->method.length == HTTP_METHOD_MAX)
 		return HTTP_NOT;
 	append(h, &h->method, c);
 	return HTTP_MORE;
@@ -274,6 +283,17 @@ enum http_progress http_head_feed(struct http_head *head, const char *data, size
 	}
 	*used = i;
 	return HTTP_MORE;
+}
+
+bool http_head_begins(const char *data, size_t size)
+{
+	size_t n = 0;
+
+	if (size >= 7 && !memcmp(data, "HTTP/1.", 7))
+		return true;
+	while (n < size && n < HTTP_METHOD_MAX && is_method((uint8_t)data[n]))
+		n++;
+	return n && n < size && data[n] == ' ';
 }
 
 bool http_head_begun(const struct http_head *head)

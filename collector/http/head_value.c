@@ -129,7 +129,8 @@ static enum http_malformed coding_byte(struct http_head *h, uint8_t c)
 		h->value_end = h->token_length;
 		return HTTP_WELL_FORMED;
 	}
-	if (h->value_end || c == '\t') /* two words, or a blank, that somebody takes for part of one */
+	if (h->value_end ||
+	    c == '\t') /* two words, or a blank, that somebody takes for part of one */
 		return HTTP_TRANSFER_ENCODING;
 	if (h->token_length < sizeof(h->token))
 		h->token[h->token_length++] = http_lower(c); /* a longer one is not chunked */

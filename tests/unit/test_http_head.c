@@ -275,7 +275,7 @@ static void test_cut(void **state)
 	assert_false(cuts("GET /long words", true));
 	assert_false(cuts("GET words", true));
 	assert_false(cuts("GET /\x01", true));
-	assert_false(cuts("word /x", true));
+	assert_false(cuts("WORD /x", true));
 	assert_true(cuts("GET http://user:p", true));
 	assert_text(head.target, "http://");
 	assert_true(cuts("GET http://user:p HTTP", true));

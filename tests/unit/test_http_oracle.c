@@ -167,7 +167,7 @@ static const struct {
 	enum http_errno error;
 	const char *why;
 } they_refuse[] = {
-	{HPE_INVALID_METHOD, "they know a list of methods, RFC 9110 allows any token"},
+	{HPE_INVALID_METHOD, "they know a list of methods, we take any in upper case"},
 	{HPE_INVALID_CONSTANT, "the same, of one that begins with H"},
 	{HPE_UNEXPECTED_CONTENT_LENGTH, "the same length twice (RFC 9112, 6.3 allows it)"},
 	{HPE_INVALID_URL, "they look at each byte of an authority; a path is never refused"},
