@@ -33,12 +33,23 @@ static inline void mutant_change(struct rng *r, struct http_mutant *m)
 {
 	static const char bytes[] = "\r\n\0\t :;,/?&=@#*+-.0159AaHT\x01\x7f\x80\xff\"";
 	static const char *const words[] = {
-		"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Host: a\r\n",
-		"User-Agent: b c\r\n",	 "Content-Type: d/e\r\n",	   "Cookie: f=g\r\n",
-		"\r\n",			 "\r\n\r\n",			   "chunked",
-		"://u:p@",		 " HTTP/1.1",			   "HTTP/1.0 200 OK\r\n",
-		"GET / HTTP/1.1\r\n",	 "18446744073709551615",	   "HEAD",
-		"0\r\n\r\n",		 "Connection: close\r\n",
+		"Content-Length: 5\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		"Host: a\r\n",
+		"User-Agent: b c\r\n",
+		"Content-Type: d/e\r\n",
+		"Cookie: f=g\r\n",
+		"\r\n",
+		"\r\n\r\n",
+		"chunked",
+		"://u:p@",
+		" HTTP/1.1",
+		"HTTP/1.0 200 OK\r\n",
+		"GET / HTTP/1.1\r\n",
+		"18446744073709551615",
+		"HEAD",
+		"0\r\n\r\n",
+		"Connection: close\r\n",
 	};
 	size_t at = rng_below(r, (uint32_t)m->length + 1);
 	const char *word = words[rng_below(r, sizeof(words) / sizeof(words[0]))];
