@@ -26,12 +26,19 @@ enum http_place {
 	HTTP_PLACES,
 };
 
+/* Were messages missed in this direction, before the next one that is seen? */
+enum http_gap {
+	HTTP_GAP_NONE,
+	HTTP_GAP_MAYBE, /* something was there that is no message */
+	HTTP_GAP_SURE,	/* at least one */
+};
+
 struct http_flow {
 	uint32_t next;	/* position behind what came last */
 	uint8_t place;	/* enum http_place */
 	uint8_t before; /* HEAD: the place where it began */
+	uint8_t gap;	/* enum http_gap */
 	bool known;	/* next */
-	bool gap;	/* messages were missed before the next one */
 	union {
 		uint64_t remaining;	   /* LENGTH */
 		struct http_chunks chunks; /* CHUNKED */
@@ -60,6 +67,7 @@ struct http_connection {
 	bool role_given; /* by the kernel */
 	bool pipelined;	 /* sent a request while another one waited */
 	bool suspect;	 /* pieces of it may be lost */
+	bool hole;	 /* requests may be missing before the last one that waits */
 	bool doubt;	 /* whose a response is cannot be known any more */
 	bool any_request;
 	uint8_t n_requests;
@@ -97,14 +105,15 @@ enum http_body {
 	HTTP_BODY_NONE,
 	HTTP_BODY_BY_HEAD, /* as the head says, of a response without a length up to the end */
 	HTTP_BODY_UNSURE,  /* the same, but a response without a length may have no body */
+	HTTP_BODY_INTERIM, /* none, and the response to the same request still comes: 1xx */
 	HTTP_BODY_TUNNEL,  /* no HTTP any more, in both directions */
 };
 
 struct http_message {
 	const struct http_head *head;
 	uint64_t time_ns;
-	bool gap;   /* messages were missed before it */
-	bool blind; /* where it begins does not follow from the message before */
+	uint8_t gap; /* enum http_gap, before it */
+	bool blind;  /* where it begins does not follow from the message before */
 	bool truncated;
 };
 

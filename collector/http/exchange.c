@@ -33,6 +33,7 @@ void http_exchange_clear(struct http *http, struct http_connection *c)
 	while (c->n_requests)
 		drop_first(http, c);
 	c->overflow = 0;
+	c->hole = false;
 }
 
 /* They were answered unseen, or nobody can know. */
@@ -52,8 +53,9 @@ bool http_exchange_plausible(const struct http_connection *c, enum http_kind kin
 }
 
 /*
- * A client that never sent a request while another one waited does not begin to do so just when
- * pieces are missing: what waits was answered. Of others nothing is known from then on.
+ * Pieces are missing, and what waits may have been answered or not. A client that never sent a
+ * request while another one waited does not begin to do so just now: the next response is that of
+ * the next request. Of others nothing is known from here on.
  */
 static void begin_anew(struct http *http, struct http_connection *c)
 {
@@ -62,15 +64,20 @@ static void begin_anew(struct http *http, struct http_connection *c)
 	c->suspect = false;
 }
 
-static void before_request(struct http *http, struct http_connection *c, bool gap)
+static void before_request(struct http *http, struct http_connection *c, enum http_gap gap)
 {
 	c->any_request = true;
-	if (gap)
-		begin_anew(http, c);
-	else if (!c->n_requests)
+	if (!c->n_requests) {
 		c->suspect = false;
-	else if (!c->suspect)
+		if (gap)
+			begin_anew(http, c);
+	} else if (c->hole) {
+		c->doubt = true;
+	} else if (gap) {
+		c->hole = true; /* the next response tells: see hole() */
+	} else if (!c->suspect) {
 		c->pipelined = true;
+	}
 }
 
 static void queue(struct http *http, struct http_connection *c, const struct http_head *head,
@@ -136,23 +143,47 @@ static enum http_body request(struct http *http, struct http_connection *c,
 	return HTTP_BODY_BY_HEAD;
 }
 
+static void keep_last(struct http *http, struct http_connection *c)
+{
+	while (c->n_requests > 1) {
+		http->counters.missed++;
+		drop_first(http, c);
+	}
+	c->pipelined = false;
+	c->suspect = false;
+	c->hole = false;
+}
+
+/*
+ * Requests were missed behind the first that waits. If no response was, this is its response, and
+ * the next one may be anybody's; else it is that of the last, of a client that does not pipeline.
+ */
+static void hole(struct http *http, struct http_connection *c, enum http_gap gap)
+{
+	if (gap && !c->pipelined && !c->doubt && !c->overflow) {
+		keep_last(http, c);
+	} else if (gap || c->n_requests < 2) {
+		begin_anew(http, c);
+		c->doubt = true;
+	}
+}
+
 /* The request that is answered now, or NULL. It stays first in the queue. */
 static struct http_request *answered(struct http *http, struct http_connection *c,
 				     const struct http_message *m)
 {
-	if (m->gap && c->n_requests == 2 && !c->overflow) {
-		/* One response at least was missed, and one is here. */
-		http->counters.missed++;
-		drop_first(http, c);
-		c->pipelined = false;
-		c->suspect = false;
-	} else if (m->gap || (m->blind && c->suspect)) {
+	bool one_each = m->gap == HTTP_GAP_SURE && c->n_requests == 2; /* one missed, one here */
+	bool maybe = m->gap == HTTP_GAP_MAYBE && c->n_requests == 1 && !c->pipelined;
+
+	if (c->hole)
+		hole(http, c, m->gap);
+	else if ((one_each || maybe) && !c->overflow)
+		keep_last(http, c);
+	else if (m->gap || (m->blind && c->suspect))
 		begin_anew(http, c);
-	}
-	if (c->doubt)
-		http->counters.missed++;
 	if (c->n_requests)
 		return STAILQ_FIRST(&c->requests);
+	http->counters.missed += c->doubt;
 	if (c->overflow)
 		c->overflow--;
 	return NULL;
@@ -189,7 +220,7 @@ static enum http_body response(struct http *http, struct http_connection *c,
 	enum http_body body;
 
 	if (m->head->status / 100 == 1 && m->head->status != 101)
-		return HTTP_BODY_NONE;
+		return HTTP_BODY_INTERIM;
 	describe(&event, m);
 	event.status = m->head->status;
 	event.reason = string(m->head, m->head->reason);

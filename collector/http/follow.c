@@ -20,10 +20,11 @@ struct walk {
 	bool first; /* at the first byte of the segment */
 };
 
-static void astray(struct http_flow *flow)
+static void astray(struct http_flow *flow, enum http_gap gap)
 {
 	flow->place = HTTP_ASTRAY;
-	flow->gap = true;
+	if (flow->gap < gap)
+		flow->gap = (uint8_t)gap;
 }
 
 /* Nothing of a head stays in memory. */
@@ -70,7 +71,7 @@ static void begin_body(struct walk *w, const struct http_head *head, enum http_b
 	struct http_flow *flow = w->flow;
 
 	flow->place = HTTP_BOUNDARY;
-	if (body == HTTP_BODY_NONE)
+	if (body == HTTP_BODY_NONE || body == HTTP_BODY_INTERIM)
 		return;
 	if (head->chunked) {
 		flow->place = HTTP_CHUNKED;
@@ -91,7 +92,7 @@ static void refuse(struct walk *w)
 	flow->place = flow->before;
 	if (flow->before == HTTP_BOUNDARY) {
 		w->http->counters.malformed++;
-		astray(flow);
+		astray(flow, HTTP_GAP_MAYBE);
 	}
 }
 
@@ -119,12 +120,13 @@ static void message(struct walk *w, const struct http_head *head, bool truncated
 	}
 	w->http->counters.malformed += head->malformed != HTTP_WELL_FORMED;
 	w->http->counters.resynchronised += flow->before == HTTP_ASTRAY;
-	flow->gap = false;
 	body = http_exchange(w->http, w->c, &m);
+	if (body != HTTP_BODY_INTERIM)
+		flow->gap = HTTP_GAP_NONE;
 	if (body == HTTP_BODY_TUNNEL)
 		tunnel(w);
 	else if (head->malformed)
-		astray(flow);
+		astray(flow, HTTP_GAP_MAYBE);
 	else if (truncated)
 		flow->place = HTTP_BLIND;
 	else
@@ -140,7 +142,7 @@ static void cut(struct walk *w, struct http_head *head, bool hidden)
 		message(w, head, true);
 	} else if (flow->before == HTTP_BOUNDARY) {
 		w->http->counters.missed += hidden || http_head_begun(head);
-		astray(flow);
+		astray(flow, HTTP_GAP_SURE);
 	} else {
 		flow->place = flow->before;
 	}
@@ -226,10 +228,13 @@ static size_t in_chunked(struct walk *w, const char *data, size_t size)
 	return used;
 }
 
+/* A response that somebody waits for may be hidden in what is all body. */
 static size_t in_rest(struct walk *w, const char *data, size_t size)
 {
-	(void)w;
-	(void)data;
+	const struct http_connection *c = w->c;
+	bool waiting = c->requests_in != w->direction && (c->n_requests || c->overflow);
+
+	w->http->counters.missed += waiting && w->first && http_head_begins(data, size);
 	return size;
 }
 
@@ -265,7 +270,7 @@ static void hidden(struct walk *w, uint64_t size)
 		in_length(w, NULL, size);
 	else if (flow->place == HTTP_LENGTH || flow->place == HTTP_BOUNDARY) {
 		w->http->counters.missed++;
-		astray(flow);
+		astray(flow, HTTP_GAP_SURE);
 	}
 }
 
@@ -294,7 +299,7 @@ static void keep_head(struct walk *w)
 		return;
 	}
 	w->http->counters.missed++;
-	astray(flow);
+	astray(flow, HTTP_GAP_SURE);
 }
 
 void http_flow_take(struct http *http, struct http_connection *c, const struct http_piece *piece)
