@@ -96,6 +96,21 @@ static void refuse(struct walk *w)
 	}
 }
 
+static void cut(struct walk *w, struct http_head *head, bool hidden);
+
+/* A response that no request waits for answers the one of which only a part came. */
+static void cut_request(struct walk *w)
+{
+	struct http_connection *c = w->c;
+	struct walk other = {.http = w->http,
+			     .c = c,
+			     .flow = &c->flows[!w->direction],
+			     .direction = !w->direction};
+
+	if (other.flow->place == HTTP_HEAD && !c->n_requests && !c->overflow)
+		cut(&other, other.flow->head, true);
+}
+
 /* A head of which at least the start line came. */
 static void message(struct walk *w, const struct http_head *head, bool truncated)
 {
@@ -113,11 +128,8 @@ static void message(struct walk *w, const struct http_head *head, bool truncated
 		refuse(w);
 		return;
 	}
-	if (m.blind && !http_exchange_plausible(w->c, head->kind)) {
-		w->http->counters.missed++;
-		flow->place = flow->before;
-		return;
-	}
+	if (head->kind == HTTP_RESPONSE && (head->status / 100 != 1 || head->status == 101))
+		cut_request(w);
 	w->http->counters.malformed += head->malformed != HTTP_WELL_FORMED;
 	w->http->counters.resynchronised += flow->before == HTTP_ASTRAY;
 	body = http_exchange(w->http, w->c, &m);
@@ -192,11 +204,20 @@ static size_t begin_head(struct walk *w, const char *data, size_t size)
 
 /*
  * Where the position does not say that a message begins, the segment must: with more than the end
- * of some text, which the next segment would complete.
+ * of some text, which the next segment would complete. In a body it must be one that can come now;
+ * the others are text, or messages whose counterpart was missed.
  */
 static size_t at_start(struct walk *w, const char *data, size_t size)
 {
-	return w->first && http_head_begins(data, size) ? begin_head(w, data, size) : size;
+	enum http_kind kind = http_head_begins(data, size);
+	bool requests = w->c->requests_in == w->direction;
+
+	if (!w->first || kind == HTTP_NONE)
+		return size;
+	if (w->flow->place == HTTP_ASTRAY || http_exchange_plausible(w->c, kind))
+		return begin_head(w, data, size);
+	w->http->counters.missed += !w->c->role_known || requests == (kind == HTTP_REQUEST);
+	return size;
 }
 
 static size_t in_length(struct walk *w, const char *data, size_t size)

@@ -309,15 +309,15 @@ enum http_progress http_head_feed(struct http_head *head, const char *data, size
 	return HTTP_MORE;
 }
 
-bool http_head_begins(const char *data, size_t size)
+enum http_kind http_head_begins(const char *data, size_t size)
 {
 	size_t n = 0;
 
 	if (size >= 7 && !memcmp(data, "HTTP/1.", 7))
-		return true;
+		return HTTP_RESPONSE;
 	while (n < size && n < HTTP_METHOD_MAX && is_method((uint8_t)data[n]))
 		n++;
-	return n && n < size && data[n] == ' ';
+	return n && n < size && data[n] == ' ' ? HTTP_REQUEST : HTTP_NONE;
 }
 
 bool http_head_begun(const struct http_head *head)

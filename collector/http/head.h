@@ -90,8 +90,8 @@ void http_head_begin(struct http_head *head);
 enum http_progress http_head_feed(struct http_head *head, const char *data, size_t size,
 				  size_t *used);
 
-/* Whether bytes look like a beginning: a method and a space, or "HTTP/1.". */
-bool http_head_begins(const char *data, size_t size);
+/* What bytes look like the beginning of: a method and a space, "HTTP/1.", or nothing. */
+enum http_kind http_head_begins(const char *data, size_t size);
 
 /* True when something came that is not an empty line. */
 bool http_head_begun(const struct http_head *head);
