@@ -64,13 +64,17 @@ static void begin_anew(struct http *http, struct http_connection *c)
 	c->suspect = false;
 }
 
-static void before_request(struct http *http, struct http_connection *c, enum http_gap gap)
+static void before_request(struct http *http, struct http_connection *c,
+			   const struct http_message *m)
 {
+	enum http_gap gap = m->gap;
+	bool suspect = c->suspect && (m->blind || m->truncated);
+
 	c->any_request = true;
 	if (!c->n_requests) {
-		c->suspect = false;
 		if (gap)
 			begin_anew(http, c);
+		c->suspect = suspect;
 	} else if (c->hole) {
 		c->doubt = true;
 	} else if (gap) {
@@ -137,7 +141,7 @@ static enum http_body request(struct http *http, struct http_connection *c,
 	event.target = string(head, head->target);
 	event.host = string(head, head->host);
 	event.user_agent = string(head, head->user_agent);
-	before_request(http, c, m->gap);
+	before_request(http, c, m);
 	queue(http, c, head, m->time_ns);
 	http->told(http->arg, &event);
 	return HTTP_BODY_BY_HEAD;
@@ -160,7 +164,7 @@ static void keep_last(struct http *http, struct http_connection *c)
  */
 static void hole(struct http *http, struct http_connection *c, enum http_gap gap)
 {
-	if (gap && !c->pipelined && !c->doubt && !c->overflow) {
+	if (gap && !c->pipelined && !c->doubt && !c->suspect && !c->overflow) {
 		keep_last(http, c);
 	} else if (gap || c->n_requests < 2) {
 		begin_anew(http, c);
@@ -168,16 +172,21 @@ static void hole(struct http *http, struct http_connection *c, enum http_gap gap
 	}
 }
 
-/* The request that is answered now, or NULL. It stays first in the queue. */
+/*
+ * The request that is answered now, or NULL. It stays first in the queue. Where pieces were lost, a
+ * request may be as well that came after those that wait: then a gap says nothing.
+ */
 static struct http_request *answered(struct http *http, struct http_connection *c,
 				     const struct http_message *m)
 {
 	bool one_each = m->gap == HTTP_GAP_SURE && c->n_requests == 2; /* one missed, one here */
 	bool maybe = m->gap == HTTP_GAP_MAYBE && c->n_requests == 1 && !c->pipelined;
 
+	if (c->n_requests && STAILQ_FIRST(&c->requests)->time_ns > m->time_ns)
+		return NULL; /* a part, told when no more came: it began before the request */
 	if (c->hole)
 		hole(http, c, m->gap);
-	else if ((one_each || maybe) && !c->overflow)
+	else if ((one_each || maybe) && !c->suspect && !c->overflow)
 		keep_last(http, c);
 	else if (m->gap || (m->blind && c->suspect))
 		begin_anew(http, c);

@@ -242,9 +242,10 @@ static size_t in_chunked(struct walk *w, const char *data, size_t size)
 	case HTTP_CHUNKS_END:
 		w->flow->place = HTTP_BOUNDARY;
 		break;
-	case HTTP_CHUNKS_LOST:
+	case HTTP_CHUNKS_LOST: /* perhaps it answered a HEAD that was missed, and has no body */
 		w->flow->place = HTTP_BLIND;
-		break;
+		w->c->suspect = true;
+		return w->first ? 0 : used;
 	}
 	return used;
 }
@@ -270,7 +271,7 @@ static void visible(struct walk *w, const char *data, size_t size)
 	while (size) {
 		size_t used = in[w->flow->place](w, data, size);
 
-		w->first = false;
+		w->first = w->first && !used;
 		data += used;
 		size -= used;
 	}
@@ -303,8 +304,12 @@ static void jump(struct walk *w, uint32_t size)
 	if (flow->place == HTTP_LENGTH && flow->remaining > UINT32_MAX &&
 	    (uint32_t)flow->remaining == size)
 		flow->place = HTTP_BLIND; /* the body's end, or in it, at the same position */
-	else
+	else {
+		bool in_head = size && flow->place == HTTP_HEAD;
+
 		hidden(w, size);
+		w->c->suspect = w->c->suspect || in_head; /* what was lost may be more */
+	}
 }
 
 /* What began and did not end waits for the next piece. */
