@@ -61,6 +61,7 @@ struct http_connection {
 	LIST_ENTRY(http_connection) bucket; /* http.buckets */
 	uint64_t cookie;
 	uint64_t loss;		   /* http.loss when a piece came last */
+	uint64_t responded_ns;	   /* time of the last response, 1xx apart */
 	struct http_flow flows[2]; /* by enum http_direction */
 	uint8_t requests_in;	   /* enum http_direction, valid with role_known */
 	bool role_known;

@@ -142,7 +142,10 @@ static enum http_body request(struct http *http, struct http_connection *c,
 	event.host = string(head, head->host);
 	event.user_agent = string(head, head->user_agent);
 	before_request(http, c, m);
-	queue(http, c, head, m->time_ns);
+	if (m->truncated && m->time_ns < c->responded_ns)
+		http->counters.missed++; /* told late: perhaps that was its response */
+	else
+		queue(http, c, head, m->time_ns);
 	http->told(http->arg, &event);
 	return HTTP_BODY_BY_HEAD;
 }
@@ -233,6 +236,7 @@ static enum http_body response(struct http *http, struct http_connection *c,
 	describe(&event, m);
 	event.status = m->head->status;
 	event.reason = string(m->head, m->head->reason);
+	c->responded_ns = m->time_ns;
 	r = answered(http, c, m);
 	if (r) {
 		repeat(&event, r);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whole conversations as the kernel side would hand them over. Each message says its number, so
- * whatever is told can be judged: without losses all of it comes, each response with its request;
- * with losses what comes is true.
+ * whatever is told can be judged: without losses all of it comes, each response with its request.
+ * With losses (of 2 to 33 % here) what comes is true, but for one response in a thousand that gets
+ * the request before or behind its own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +216,7 @@ static void end(void)
 		if (!loss)
 			assert_true(told[n].request && told[n].response && told[n].paired);
 	}
+	assert_true(loss || !wrong);
 	assert_true(loss || !http_counters(http)->resynchronised);
 	http_free(http);
 }
@@ -252,6 +254,7 @@ static void test_what_comes_is_true(void **state)
 	unsigned paired = 0;
 
 	(void)state;
+	wrong = 0;
 	for (unsigned run = 0; run < RUNS; run++) {
 		loss = 3 + run % 50;
 		paired += one_by_one(run);
@@ -259,6 +262,7 @@ static void test_what_comes_is_true(void **state)
 	print_message("with losses, %u of %u responses came with their request, %u with another\n",
 		      paired - wrong, RUNS * EXCHANGES, wrong);
 	assert_true(paired > RUNS * EXCHANGES / 2);
+	assert_true(wrong < paired / 500);
 }
 
 int main(void)
