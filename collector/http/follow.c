@@ -107,7 +107,8 @@ static void cut_request(struct walk *w)
 			     .flow = &c->flows[!w->direction],
 			     .direction = !w->direction};
 
-	if (other.flow->place == HTTP_HEAD && !c->n_requests && !c->overflow)
+	if (other.flow->place == HTTP_HEAD && other.flow->head &&
+	    other.flow->head->kind == HTTP_REQUEST && !c->n_requests && !c->overflow)
 		cut(&other, other.flow->head, true);
 }
 
