@@ -109,7 +109,6 @@ struct nw_shared {
 	struct nw_side side[2];
 	__u32 session;	/* counts up when programs are attached anew */
 	__u32 attached; /* programs are attached: a walk keeps what it finds */
-	__u64 walked;	/* walks are possible: what slots could want of old sockets has storage */
 	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
 	struct nw_interval interval[NW_INTERVALS];
 	__u32 due; /* bits of intervals whose reports are being made */

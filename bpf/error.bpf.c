@@ -3,8 +3,8 @@
  * Category error: segments that the kernel drops for a reason that is an error, and resets. A
  * bad checksum is a drop too; tcp_bad_csum says less.
  */
-#include "known.bpf.h"
 #include "fault.bpf.h"
+#include "known.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -13,85 +13,83 @@ const volatile struct nw_reason reasons[NW_REASONS] = {};
 const volatile __u32 args_kfree_skb = 0;
 const volatile __u32 args_tcp_send_reset = 0;
 
-static __always_inline void fill_fault(struct nw_error_record *r, const struct fault *f)
+/* ------------------------------------------------------------ whom to tell */
+
+static __always_inline void fill_whose(struct nw_whose *o, struct nw_known *k, __u32 uid)
 {
+	struct sock *sk = (void *)k->sock;
+
+	__builtin_memset(o, 0, sizeof(*o));
+	o->side = READ(shared.key) & 1;
+	if (!sk)
+		return;
+	o->cgroup = (__u64)BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	o->uid = uid;
+	o->pid = k->pid;
+	o->role = k->role;
+	o->has = NW_HAS_SOCKET;
+	if (k->owner != NW_OWNER_UNKNOWN && k->owner != NW_OWNER_CHANGING)
+		o->has |= NW_HAS_OWNER;
+	__builtin_memcpy(o->comm, k->comm, sizeof(o->comm));
+}
+
+static __always_inline void fill_known(struct nw_connection *c, struct nw_known *k, __u32 uid)
+{
+	struct sock *sk = (void *)k->sock;
+
+	c->cookie = k->cookie;
+	c->sock = k->sock;
+	c->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	c->uid = uid;
+	c->pid = k->pid;
+	c->owner = k->owner == NW_OWNER_CHANGING ? NW_OWNER_UNKNOWN : k->owner;
+	c->role = k->role;
+	c->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	__builtin_memcpy(c->comm, k->comm, sizeof(c->comm));
+}
+
+/*
+ * Tells what is wrong with a segment of this socket; without `sock` it is nobody's. No static
+ * function, so that the verifier looks at it once, not at every call; hence no tcp_sock either.
+ */
+__noinline int tell(struct fault *f, struct nw_known *k)
+{
+	struct nw_error_record *r;
+	struct nw_whose o;
+	__u64 receivers;
+	struct sock *sk;
+	__u32 uid;
+
+	if (!f || !k)
+		return 0;
+	receivers = READ(shared.want[NW_WANT_ERROR]); /* before the key: see nw_receivers */
+	sk = (void *)k->sock;
+	uid = sk ? BPF_CORE_READ(sk, sk_uid.val) : 0;
+	fill_whose(&o, k, uid);
+	receivers &= nw_classify(&f->ends, &o);
+	if (!receivers)
+		return 0;
+	r = nw_reserve(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	nw_fill_subject(&r->head, &f->ends, receivers, bpf_ktime_get_ns(), NW_CATEGORY_ERROR);
+	if (k->sock)
+		fill_known(&r->head.connection, k, uid);
 	r->kind = f->kind;
 	r->reason = f->reason;
 	r->seq = f->seq;
 	r->ack = f->ack;
 	r->length = f->length;
 	r->parts = f->parts;
-}
-
-/* A listener's is a segment of another one; one that ended has lost its ends. */
-static __always_inline bool has_ends(struct tcp_sock *tp, struct fault *f)
-{
-	__u8 state = nw_sk(tp)->__sk_common.skc_state;
-
-	if (state == TCP_LISTEN && f->parts & NW_ERROR_ENDS)
-		return false;
-	if (state != TCP_CLOSE)
-		return true;
-	nw_ends_of(tp, &f->ends);
-	f->ends.lport = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
-	return false;
-}
-
-static __noinline int of_socket(struct tcp_sock *tp, struct fault *f)
-{
-	struct nw_socket uncached = {}, *w = nw_storage(tp, 0) ?: &uncached;
-	bool own = has_ends(tp, f);
-	struct nw_error_record *r;
-	__u64 receivers;
-	__u32 uid;
-
-	if (is_probe(f, tp->rcv_nxt))
-		return 0;
-	receivers = own ? nw_receivers(tp, w, NW_WANT_ERROR, &uid)
-			: nw_subject_receivers(&f->ends, tp, w, NW_WANT_ERROR, &uid);
-	if (!receivers)
-		return 0;
-	r = nw_reserve(sizeof(*r), receivers);
-	if (!r)
-		return 0;
-	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(nw_sk(tp)), receivers, uid,
-		bpf_ktime_get_ns(), nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_ERROR);
-	if (!own)
-		nw_fill_ends(&r->head.connection, &f->ends);
-	fill_fault(r, f);
 	nw_submit(r);
 	return 0;
 }
 
-static __noinline __u64 classify_known(struct nw_subject *s, struct nw_known *k, __u32 uid)
-{
-	struct sock *sk = (void *)k->sock;
-	struct nw_whose o;
-
-	nw_fill_whose(&o, BPF_CORE_READ(sk, sk_cgrp_data.cgroup), &k->socket, uid,
-		      READ(shared.key) & 1);
-	return nw_classify(s, &o);
-}
-
-static __always_inline void fill_known(struct nw_record *r, const struct nw_known *k, __u32 uid)
-{
-	struct sock *sk = (void *)k->sock;
-	struct nw_connection *c = &r->connection;
-
-	c->cookie = k->cookie;
-	c->sock = k->sock;
-	c->cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
-	c->uid = uid;
-	c->pid = k->socket.pid;
-	c->owner =
-		nw_owner_known((struct nw_socket *)&k->socket) ? k->socket.owner : NW_OWNER_UNKNOWN;
-	c->role = k->socket.role;
-	c->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	__builtin_memcpy(c->comm, k->socket.comm, sizeof(c->comm));
-}
+/* --------------------------------------------------------- whose segment is it */
 
 static __always_inline struct nw_known *find_listener(struct nw_subject *key)
 {
+	struct sock_common *sk;
 	struct nw_known *k;
 
 	key->rport = 0;
@@ -105,95 +103,81 @@ static __always_inline struct nw_known *find_listener(struct nw_subject *key)
 		return k;
 	key->family = 6;
 	k = bpf_map_lookup_elem(&known, key);
-	if (k && BPF_CORE_READ_BITFIELD_PROBED((struct sock_common *)k->sock, skc_ipv6only))
-		return NULL;
-	return k;
+	sk = k ? (void *)k->sock : NULL;
+	return sk && BPF_CORE_READ_BITFIELD_PROBED(sk, skc_ipv6only) ? NULL : k;
 }
 
-/* The socket that this segment is for; a copy, since an entry that is deleted is used again. */
-static __noinline int find_known(struct fault *f, struct nw_known *copy)
+/* An entry that is deleted is used again, for another socket. */
+static __always_inline bool copy_known(struct nw_known *copy, struct nw_known *k, __u16 lport)
+{
+	struct sock_common *sk;
+
+	*copy = *k;
+	sk = (void *)copy->sock;
+	return READ(k->cookie) == copy->cookie && BPF_CORE_READ(sk, skc_num) == lport &&
+	       (__u64)BPF_CORE_READ(sk, skc_cookie.counter) == copy->cookie;
+}
+
+/* The socket that this segment is for, if it is known. */
+static __always_inline void find(struct fault *f, struct nw_known *copy)
 {
 	struct nw_subject key = f->ends;
 	struct nw_known *k;
 
-	if (f->nobody)
-		return 0;
+	if (f->what & NW_REASON_NOBODY)
+		return;
 	k = bpf_map_lookup_elem(&known, &key);
 	if (!k && (f->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		k = find_listener(&key);
-	if (!k)
-		return 0;
-	*copy = *k;
-	return READ(k->cookie) == copy->cookie;
+	if (k && !copy_known(copy, k, key.lport))
+		copy->sock = 0;
 }
 
-/* Read before and after what is read from it: it is still this socket, with these ends. */
-static __always_inline bool is_still(const struct nw_known *k, const struct fault *f)
+/* No static function either. */
+__noinline int of_segment(struct fault *f)
 {
-	struct sock_common *sk = (void *)k->sock;
+	struct nw_known k = {};
+	struct tcp_sock *tp;
 
-	return (__u64)BPF_CORE_READ(sk, skc_cookie.counter) == k->cookie &&
-	       BPF_CORE_READ(sk, skc_num) == f->ends.lport;
+	if (!f || !(f->parts & NW_ERROR_ENDS))
+		return 0;
+	/* A reset for nobody is a late one, of which nothing follows (RFC 9293, 3.10.7.1). */
+	if (f->what & NW_REASON_NOBODY && f->flags & TCP_RST)
+		return 0;
+	find(f, &k);
+	if (!k.sock && f->foreign)
+		return 0;
+	tp = (void *)k.sock;
+	if (tp && is_probe(f, BPF_CORE_READ(tp, rcv_nxt)))
+		return 0;
+	return tell(f, &k);
 }
 
-static __always_inline void fill_segment(struct nw_record *r, const struct fault *f,
-					 __u64 receivers)
+/* A listener's is a segment with ends of its own; one that ended has put back its port. */
+static __always_inline void set_ends(struct tcp_sock *tp, struct fault *f)
 {
-	nw_fill_subject(r, &f->ends, receivers, bpf_ktime_get_ns(), NW_CATEGORY_ERROR);
+	__u8 state = nw_sk(tp)->__sk_common.skc_state;
+
+	if (state == TCP_LISTEN && f->parts & NW_ERROR_ENDS)
+		return;
+	nw_ends_of(tp, &f->ends);
+	if (state == TCP_CLOSE)
+		f->ends.lport = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 }
 
-static __noinline int of_known(struct fault *f, struct nw_known *k)
+static __always_inline int of_socket(struct tcp_sock *tp, struct fault *f)
 {
-	__u64 receivers = READ(shared.want[NW_WANT_ERROR]);
-	struct tcp_sock *tp = (void *)k->sock;
-	__u32 uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
-	__u32 rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-	struct nw_error_record *r;
+	struct nw_known k = {};
+	struct nw_socket *w = nw_storage(tp, 0);
 
-	if (!is_still(k, f))
+	if (is_probe(f, tp->rcv_nxt))
 		return 0;
-	if (is_probe(f, rcv_nxt))
-		return 1;
-	receivers &= classify_known(&f->ends, k, uid);
-	if (!receivers)
-		return 1;
-	r = nw_reserve(sizeof(*r), receivers);
-	if (!r)
-		return 1;
-	fill_segment(&r->head, f, receivers);
-	fill_known(&r->head, k, uid);
-	fill_fault(r, f);
-	nw_submit(r);
-	return 1;
-}
-
-static __noinline int of_nobody(struct fault *f)
-{
-	struct nw_error_record *r;
-	__u64 receivers;
-	__u32 uid;
-
-	receivers = nw_subject_receivers(&f->ends, NULL, NULL, NW_WANT_ERROR, &uid);
-	if (!receivers)
-		return 0;
-	r = nw_reserve(sizeof(*r), receivers);
-	if (!r)
-		return 0;
-	fill_segment(&r->head, f, receivers);
-	fill_fault(r, f);
-	nw_submit(r);
-	return 0;
-}
-
-static __noinline int of_segment(struct fault *f)
-{
-	struct nw_known k;
-
-	if (!(f->parts & NW_ERROR_ENDS) || f->foreign)
-		return 0;
-	if (find_known(f, &k) && of_known(f, &k))
-		return 0;
-	return of_nobody(f);
+	set_ends(tp, f);
+	k.sock = (__u64)nw_sk(tp);
+	k.cookie = bpf_get_socket_cookie(nw_sk(tp));
+	if (w)
+		nw_copy_owner(&k, w);
+	return tell(f, &k);
 }
 
 /*
@@ -243,20 +227,17 @@ static __always_inline int drop(struct sk_buff *skb, struct sock *named, struct 
 
 	if (!read_segment(skb, f))
 		return 0;
-	if (named && is_full(named))
-		tp = nw_tcp_sock(named);
-	if (tp)
-		return of_socket(tp, f);
 	sk = skb->sk;
-	if (!sk)
-		return of_segment(f);
-	if (is_full(sk))
-		tp = owner_of(sk);
-	if (tp)
-		return of_socket(tp, f);
-	if (is_sent_by(sk, f))
-		turn(f);
-	return of_segment(f);
+	if (named && is_full(named)) {
+		tp = nw_tcp_sock(named);
+		if (!tp) /* a raw socket did not take its copy */
+			return 0;
+	} else if (sk) {
+		tp = is_full(sk) ? owner_of(sk) : NULL;
+		if (!tp && is_sent_by(sk, f))
+			turn(f);
+	}
+	return tp ? of_socket(tp, f) : of_segment(f);
 }
 
 static __always_inline int dropped(__u64 *ctx)
@@ -270,14 +251,15 @@ static __always_inline int dropped(__u64 *ctx)
 	reason = ctx[2];
 	if (reason >= NW_REASONS || !reasons[reason].kind)
 		return 0;
+	if (args_kfree_skb < 4 && reasons[reason].what & NW_REASON_NAMED)
+		return 0;
 	if (!READ(shared.want[NW_WANT_ERROR]))
 		return 0;
 	if (args_kfree_skb >= 4)
 		sk = (void *)ctx[3];
 	f.kind = reasons[reason].kind;
 	f.reason = reasons[reason].row;
-	f.probes = reasons[reason].probes;
-	f.nobody = reasons[reason].nobody;
+	f.what = reasons[reason].what;
 	return drop((void *)ctx[0], sk, &f);
 }
 

@@ -27,8 +27,7 @@ struct fault {
 	__u32 length; /* payload, bytes */
 	__u8 flags;   /* TCP_... */
 	__u8 foreign; /* it was to be forwarded */
-	__u8 probes;  /* both as in struct nw_reason */
-	__u8 nobody;
+	__u8 what;    /* NW_REASON_... */
 };
 
 static __always_inline __u16 get16(const __u8 *p)
@@ -166,7 +165,7 @@ static __always_inline void turn(struct fault *f)
  */
 static __always_inline bool is_probe(const struct fault *f, __u32 rcv_nxt)
 {
-	return f->probes && f->length <= 1 && rcv_nxt - f->seq <= 1 &&
+	return f->what & NW_REASON_PROBES && f->length <= 1 && rcv_nxt - f->seq <= 1 &&
 	       !(f->flags & (TCP_FIN | TCP_SYN | TCP_RST));
 }
 

@@ -17,7 +17,12 @@
 struct nw_known {
 	__u64 sock; /* its address; it is still this socket if it has this cookie */
 	__u64 cookie;
-	struct nw_socket socket; /* a copy */
+	/* copies, as in struct nw_socket */
+	__u32 owner;
+	__u32 pid;
+	__u32 role;
+	__u32 reserved;
+	char comm[NW_COMM_SIZE];
 };
 
 struct {
@@ -27,6 +32,15 @@ struct {
 	__type(key, struct nw_subject);
 	__type(value, struct nw_known);
 } known SEC(".maps");
+
+static __always_inline void nw_copy_owner(struct nw_known *k, const struct nw_socket *w)
+{
+	k->owner = w->owner;
+	k->pid = w->pid;
+	k->role = w->role;
+	k->reserved = 0;
+	__builtin_memcpy(k->comm, w->comm, sizeof(k->comm));
+}
 
 /* A listener's remote end is zero. */
 static __always_inline void nw_ends_of(struct tcp_sock *tp, struct nw_subject *s)
@@ -64,7 +78,7 @@ static __noinline __attribute__((unused)) int nw_remember(struct tcp_sock *tp, s
 	value.cookie = bpf_get_socket_cookie(nw_sk(tp));
 	for (int i = 0; i < KNOWN_TRIES; i++) {
 		generation = READ(w->generation);
-		value.socket = *w;
+		nw_copy_owner(&value, w);
 		err = bpf_map_update_elem(&known, &key, &value, 0);
 		if (err || READ(w->generation) == generation)
 			break;

@@ -121,18 +121,73 @@ static __noinline int tell_segment(struct __sk_buff *ctx, struct tcp_sock *tp, s
 }
 
 /*
- * A socket that a process holds has storage, from its birth or from a walk, if any slot could want
- * it: so most packets of most sockets end at the first test. Orphans and children that nobody has
- * accepted yet are judged here.
+ * Sockets without storage of which it is known that no slot could want them, by their cookie. A
+ * walk finds most of those that some slot could want, but not one that was in a listener's queue
+ * or on its way to another process, and any socket may be given to another user.
  */
+#define REFUSED 1024
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, REFUSED);
+	__type(key, __u32);
+	__type(value, __u64);
+} refused SEC(".maps");
+
+/*
+ * All on which the answer depends, the tables included: a socket may get another owner, port or
+ * peer (skc_hash is made of both ends), and nothing else.
+ */
+static __always_inline __u64 refusal_of(struct sock *sk, __u64 cookie)
+{
+	const struct sock_common *c = &sk->__sk_common;
+
+	return READ(shared.key) ^ cookie * 0xff51afd7ed558ccdULL ^
+	       ((__u64)sk->sk_uid.val << 32 | c->skc_hash) * 0x9e3779b97f4a7c15ULL ^
+	       ((__u64)c->skc_daddr << 32 | (__u32)c->skc_num << 16 | c->skc_dport) *
+		       0xc2b2ae3d27d4eb4fULL;
+}
+
+/* Where it is remembered; NULL: it is, and nothing need be done. */
+static __always_inline __u64 *refused_or_place(__u64 cookie, __u64 refusal)
+{
+	__u32 i = cookie & (REFUSED - 1);
+	__u64 *place = bpf_map_lookup_elem(&refused, &i);
+
+	return place && READ(*place) != refusal ? place : NULL;
+}
+
+/* Most packets of most sockets end here. Not inline: the stack is too small. */
+static __noinline int is_refused(struct __sk_buff *ctx, struct tcp_sock *tp)
+{
+	__u64 cookie;
+
+	if (nw_sk(tp)->sk_bpf_storage)
+		return false;
+	cookie = bpf_get_socket_cookie(ctx);
+	return !refused_or_place(cookie, refusal_of(nw_sk(tp), cookie));
+}
+
+/* As nw_storage_if_possible; the answer no is remembered. */
+static __always_inline struct nw_socket *storage_if_wanted(struct tcp_sock *tp, __u64 cookie,
+							   struct nw_socket *uncached)
+{
+	__u64 refusal = refusal_of(nw_sk(tp), cookie);
+	__u64 *place = refused_or_place(cookie, refusal);
+	struct nw_socket *w = place ? nw_storage_if_possible(tp, NULL, uncached) : NULL;
+
+	if (place && !w)
+		WRITE(*place, refusal);
+	return w;
+}
+
 static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
 {
 	struct delivery d = {.direction = direction};
 	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
 
-	if (!w && shared.walked && nw_sk(tp)->sk_socket)
-		return 0;
-	w = nw_storage_if_possible(tp, w, &uncached);
+	if (!w)
+		w = storage_if_wanted(tp, bpf_get_socket_cookie(ctx), &uncached);
 	if (w)
 		d.receivers = nw_receivers(tp, w, NW_WANT_PACKET, &d.uid);
 	return d.receivers ? tell_segment(ctx, tp, w, &d) : 0;
@@ -148,10 +203,10 @@ static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
 	/* Raw sockets pass the helper before Linux 7: the kernel's own sends resets. */
 	if (!tp || nw_sk(tp)->sk_type != SOCK_STREAM)
 		return 1;
-	if (names_connection(nw_sk(tp)->__sk_common.skc_state))
-		packet_of_socket(ctx, tp, direction);
-	else
+	if (!names_connection(nw_sk(tp)->__sk_common.skc_state))
 		packet_of_subject(ctx, tp, direction);
+	else if (!is_refused(ctx, tp))
+		packet_of_socket(ctx, tp, direction);
 	return 1;
 }
 

@@ -161,11 +161,17 @@ struct nw_error_record {
 #define NW_REASONS 256 /* numbers that are looked at; those beyond are of subsystems */
 
 struct nw_reason {
-	__u8 kind;   /* enum nw_error_kind; 0: no error */
-	__u8 row;    /* of the collector's table */
-	__u8 probes; /* keepalives and window probes end with it too, which are no errors */
-	__u8 nobody; /* it says that there is no socket */
+	__u8 kind; /* enum nw_error_kind; 0: no error */
+	__u8 row;  /* of the collector's table */
+	__u8 what; /* NW_REASON_... */
 };
+
+/* Keepalives and window probes, which are no errors, end with it too. */
+#define NW_REASON_PROBES 1
+/* It says that there is no socket. */
+#define NW_REASON_NOBODY 2
+/* Other sockets than TCP's have it too: it counts only where the kernel names the socket. */
+#define NW_REASON_NAMED 4
 
 /* What a walk finds of one socket. */
 struct nw_row {

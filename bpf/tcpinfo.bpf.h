@@ -18,8 +18,12 @@ static __always_inline void nw_fill_counters(struct nw_counters *c, struct tcp_s
 	if (c->listener) {
 		c->backlog = sk->sk_ack_backlog;
 		c->max_backlog = sk->sk_max_ack_backlog;
+		barrier(); /* no load of both ways becomes one, which the verifier refuses */
 		return;
 	}
+	c->retransmits_known = nw_retransmits_known(w, tp);
+	c->fast_retransmits = w->fast_retransmits;
+	c->timeout_retransmits = w->timeout_retransmits;
 	c->bytes_acked = tp->bytes_acked;
 	c->bytes_received = tp->bytes_received;
 	c->segs_in = tp->segs_in;

@@ -121,10 +121,13 @@ static void put_meaning(struct output *output, const char *text, const struct la
 	while (*text) {
 		size_t length = strcspn(text, " ");
 		size_t width = text_width(text, length);
+		/* A name that is too long for the column begins before it. */
+		size_t beyond = width > layout->width ? width - layout->width : 0;
 
 		if (used && layout->width && used + 1 + width > layout->width) {
 			output_char(output, '\n');
-			output_spaces(output, layout->meaning);
+			output_spaces(output,
+				      layout->meaning - (beyond < layout->meaning ? beyond : 0));
 			used = 0;
 		}
 		if (used)

@@ -208,7 +208,6 @@ static int load_objects(struct probe *probe, size_t ring_size)
 	if (!probe->shared || !probe->ports)
 		return -errno;
 	probe->shared->crowded = ring_size / 4 * 3;
-	probe->shared->walked = probe_program(probe, "nw_walk_files") != NULL;
 	return 0;
 }
 

@@ -20,8 +20,8 @@
  * at once: the next one begins when the records of the last have been read, and not before the
  * clients have had a moment to read.
  */
-#define SLICE_RECORDS 256
-#define SLICE_USEC    1000
+#define SLICE_RECORDS 1024
+#define RECORD_USEC   4 /* pause for each: a client takes 1 or 2 us, when it gets to run */
 #define RECORD_SIZE   (sizeof(struct nw_tcpinfo_record) + 8) /* in the ring */
 
 struct interval {
@@ -90,8 +90,8 @@ static void begin_tick(struct reports *r)
 
 static void slice_was_read(void *arg)
 {
-	struct timeval tv = {.tv_usec = SLICE_USEC};
 	struct reports *r = arg;
+	struct timeval tv = {.tv_usec = (suseconds_t)(r->slice * RECORD_USEC)};
 
 	evtimer_add(r->next, &tv);
 }

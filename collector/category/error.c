@@ -26,13 +26,13 @@ enum { KIND = 1, REASON, SEQ, ACK, LENGTH, STATE };
  */
 static const struct {
 	const char *name;
-	uint8_t kind;
-	bool probes, nobody; /* as in struct nw_reason */
+	uint8_t kind; /* both as in struct nw_reason */
+	uint8_t what;
 } reasons[] = {
-	{.name = "TCP_INVALID_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .probes = true},
-	{.name = "TCP_INVALID_END_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .probes = true},
-	{.name = "TCP_OLD_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .probes = true},
-	{.name = "TCP_OVERWINDOW", .kind = NW_ERROR_SEQUENCE, .probes = true},
+	{.name = "TCP_INVALID_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .what = NW_REASON_PROBES},
+	{.name = "TCP_INVALID_END_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .what = NW_REASON_PROBES},
+	{.name = "TCP_OLD_SEQUENCE", .kind = NW_ERROR_SEQUENCE, .what = NW_REASON_PROBES},
+	{.name = "TCP_OVERWINDOW", .kind = NW_ERROR_SEQUENCE, .what = NW_REASON_PROBES},
 	{.name = "TCP_ACK_UNSENT_DATA", .kind = NW_ERROR_SEQUENCE},
 	{.name = "TCP_TOO_OLD_ACK", .kind = NW_ERROR_SEQUENCE},
 	{.name = "TCP_INVALID_ACK_SEQUENCE", .kind = NW_ERROR_SEQUENCE},
@@ -41,7 +41,7 @@ static const struct {
 	{.name = "TCP_RFC7323_TSECR", .kind = NW_ERROR_SEQUENCE},
 	{.name = "TCP_CSUM", .kind = NW_ERROR_CHECKSUM},
 	{.name = "IP_CSUM", .kind = NW_ERROR_CHECKSUM},
-	{.name = "NO_SOCKET", .kind = NW_ERROR_DROP, .nobody = true},
+	{.name = "NO_SOCKET", .kind = NW_ERROR_DROP, .what = NW_REASON_NOBODY},
 	{.name = "PKT_TOO_SMALL", .kind = NW_ERROR_DROP},
 	{.name = "TCP_FLAGS", .kind = NW_ERROR_DROP},
 	{.name = "TCP_RESET", .kind = NW_ERROR_DROP},
@@ -57,14 +57,13 @@ static const struct {
 	{.name = "TCP_AOKEYNOTFOUND", .kind = NW_ERROR_DROP},
 	{.name = "TCP_AOFAILURE", .kind = NW_ERROR_DROP},
 	{.name = "TCP_LISTEN_OVERFLOW", .kind = NW_ERROR_DROP},
-	{.name = "TCP_ZEROWINDOW", .kind = NW_ERROR_DROP, .probes = true},
+	{.name = "TCP_ZEROWINDOW", .kind = NW_ERROR_DROP, .what = NW_REASON_PROBES},
 	{.name = "TCP_OFO_QUEUE_PRUNE", .kind = NW_ERROR_DROP},
-	{.name = "SOCKET_RCVBUFF", .kind = NW_ERROR_DROP},
 	{.name = "SOCKET_BACKLOG", .kind = NW_ERROR_DROP},
-	{.name = "PROTO_MEM", .kind = NW_ERROR_DROP},
+	{.name = "PROTO_MEM", .kind = NW_ERROR_DROP, .what = NW_REASON_NAMED},
 	{.name = "NOMEM", .kind = NW_ERROR_DROP},
 	{.name = "NETFILTER_DROP", .kind = NW_ERROR_DROP},
-	{.name = "SOCKET_FILTER", .kind = NW_ERROR_DROP},
+	{.name = "SOCKET_FILTER", .kind = NW_ERROR_DROP, .what = NW_REASON_NAMED},
 	{.name = "BPF_CGROUP_EGRESS", .kind = NW_ERROR_DROP},
 	{.name = "TC_INGRESS", .kind = NW_ERROR_DROP},
 	{.name = "TC_EGRESS", .kind = NW_ERROR_DROP},
@@ -102,8 +101,7 @@ static void on_drop_reason(const char *name, uint32_t value, void *arg)
 			continue;
 		by_number[value] = (struct nw_reason){.kind = reasons[i].kind,
 						      .row = (__u8)i,
-						      .probes = reasons[i].probes,
-						      .nobody = reasons[i].nobody};
+						      .what = reasons[i].what};
 	}
 }
 

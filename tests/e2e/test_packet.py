@@ -311,20 +311,32 @@ def test_filters_see_the_handshake(pair, packets, actor, words):
 
 
 def test_socket_that_was_there_before(pair, witness, packets, actor):
-    """Also one that no process has accepted yet."""
-    client, server = (actor(namespace=one) for one in pair)
+    """Also one that no process has accepted yet, whether or not it has segments until then, and
+    one that became ours later."""
+    client, server = (actor(uid=0, namespace=one) for one in pair)
     listener = server.listen(address=V4[1])
-    accepted = client.connect(address=V4[1], port=listener["port"])
-    waiting = client.connect(address=V4[1], port=listener["port"])
-    taken = server.accept(fd=listener["fd"])
-    scene = [witness(one, "pair") for one in pair]
+
+    def connect():
+        return client.connect(address=V4[1], port=listener["port"])
+
+    ends = [(connect(), server.accept(fd=listener["fd"])) for _ in range(2)]
+    waiting = connect(), connect()
+    seen = [witness(one, "pair") for one in pair]
     watch = packets("--netns", pair[0], "--netns", pair[1], "--port", listener["port"], uid=0)
-    for one in accepted, waiting:
-        client.send(fd=one["fd"], count=10)
-    close_both(client, server, (accepted, taken))
-    close_both(client, server, (waiting, server.accept(fd=listener["fd"])))
+    of_alice = packets("--netns", pair[1], uid=ALICE)
+    client.send(fd=waiting[0]["fd"], count=10)
+    ends += [(one, server.accept(fd=listener["fd"])) for one in waiting]
+    for end, _ in ends:
+        client.send(fd=end["fd"], count=10)
+    server.receive(fd=ends[1][1]["fd"], count=10)
+    server.give(fd=ends[1][1]["fd"], uid=ALICE)
+    for end in ends:
+        close_both(client, server, end)
     wait_quiet(client, server)
-    check_same(told_packets(watch), [one for each in scene for one in each.segments()])
+    check_same(told_packets(watch), [one for each in seen for one in each.segments()])
+    given = told_packets(of_alice)
+    assert len(given) >= 3
+    assert {int(event["connection"]["id"]) for event in given} == {ends[1][1]["id"]}
 
 
 def test_segments_of_others(pair, packets, actor):
@@ -340,3 +352,27 @@ def test_segments_of_others(pair, packets, actor):
         assert len(events) >= 8
         assert {event["connection"]["laddr"] for event in events} == {address}
     assert told_packets(nobody) == []
+
+
+def test_no_is_not_for_ever(pair, packets, actor):
+    """Sockets that nobody wanted are wanted by another owner or by another subscriber, also one
+    that waits in a listener's queue, where no walk finds it."""
+    client, server = (actor(uid=0, namespace=one) for one in pair)
+    of_alice = packets("--netns", pair[1], uid=ALICE)
+    listener = server.listen(address=V4[1])
+    first, second = (client.connect(address=V4[1], port=listener["port"]) for _ in range(2))
+    ends = first, server.accept(fd=listener["fd"])
+    for one in first, second:
+        client.send(fd=one["fd"], count=10)
+    server.give(fd=ends[1]["fd"], uid=ALICE)
+    of_root = packets("--netns", pair[1], "--raddr", V4[0], uid=0)
+    waiting = second, server.accept(fd=listener["fd"])
+    for one in ends, waiting:
+        client.send(fd=one[0]["fd"], count=10)
+        close_both(client, server, one)
+    wait_quiet(client, server)
+    given, everything = told_packets(of_alice), told_packets(of_root)
+    assert {int(one["connection"]["id"]) for one in given} == {ends[1]["id"]}
+    by_id = [int(one["connection"]["id"]) for one in everything]
+    assert set(by_id) == {ends[1]["id"], waiting[1]["id"]}
+    assert min(by_id.count(end["id"]) for end in (ends[1], waiting[1])) >= 5

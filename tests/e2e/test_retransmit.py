@@ -101,7 +101,7 @@ def wait_for(watch, cause, count=1):
     "loss, most, enough",
     [
         ("meta length > 200 numgen inc mod 20 == 7 drop", "FAST", BULK),
-        ("numgen random mod 100 < 30 drop", None, BULK // 20),
+        (f"meta length > 200 {ONCE} drop\nnumgen random mod 100 < 30 drop", None, BULK // 20),
     ],
     ids=["5%", "30%"],
 )

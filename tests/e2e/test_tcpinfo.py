@@ -6,17 +6,18 @@ import json
 import re
 import struct
 import subprocess
-from collections import Counter, defaultdict
+from collections import Counter
 from itertools import pairwise
 
 import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, scaled, wait_until
+from harness import ALICE, BOB, SCALE, scaled, wait_until
 from test_conn import by_id, seconds
 
 CROWD = scaled(1000)  # connections; twice as many sockets
+KEPT = 0.5 if SCALE == 1 else 0.1  # of the ticks, at least; an emulated machine stops for seconds
 INFINITE = 0x7FFFFFFF
 COUNTERS = ["bytes_acked", "bytes_received", "segs_in", "segs_out", "total_retransmits"]
 CA_STATES = ["OPEN", "DISORDER", "CWR", "RECOVERY", "LOSS"]
@@ -240,6 +241,10 @@ def test_unacknowledged(reports, actor, namespace):
     assert report["bytes_inflight"] == 5_000 and report["packets_out"] >= 1
     assert report["wmem_queued_bytes"] > 5_000 and report["total_retransmits"] >= 1
     assert report["snd_ssthresh"] < INFINITE and report["rto_us"] > 200_000
+    # All of it was seen: a probe of the tail, perhaps, and what the timer sent.
+    probes = report["total_retransmits"] - report["timeout_retransmits"]
+    assert 0 <= probes <= 1 and report["timeout_retransmits"] >= 1
+    assert report["fast_retransmits"] == 0
 
 
 def test_not_sent(reports, actor):
@@ -360,8 +365,8 @@ def check_series(events, interval_s):
     for before, after in pairwise(ticks):
         assert after > before
     spent = ticks[-1] - ticks[0]
-    # A tick may be late by some ms, and one may be left out where all is slow, but none comes twice.
-    assert spent / interval_s * 0.5 <= len(ticks) - 1 <= spent / interval_s * 1.1 + 1, ticks
+    # A tick that cannot come in time is left out, and none comes twice.
+    assert KEPT * spent / interval_s <= len(ticks) - 1 <= 1.1 * spent / interval_s + 1, ticks
 
 
 def test_intervals(watch_both, actor):
@@ -389,7 +394,8 @@ def test_intervals(watch_both, actor):
         check_series(series, interval_s)
         for name in COUNTERS:
             assert series[-1]["tcpinfo"][name] == closed[name]
-    assert len(fast.events()) > 2 * len(slow.events()) - 3
+    if SCALE == 1:
+        assert len(fast.events()) > 2 * len(slow.events()) - 3
 
 
 def test_a_new_subscriber_begins_anew(reports, actor):
@@ -476,16 +482,14 @@ def test_crowd(start_collector, reports, actor):
     assert set(counts.values()) <= {max(counts.values()), max(counts.values()) - 1}, counts
 
 
-def test_crowd_that_changes(start_collector, reports, actor):
+def test_crowd_that_changes(reports, actor):
     """Sockets come and go while a tick goes in slices: those that stay are at each tick."""
-    collector = start_collector("--ring", "256K")
     server, other = actor(), actor()
     listener = server.listen()
     port = other.server()
     other.drop_served()
     held = hold(actor, listener["port"], CROWD)
-    watch = reports("-d", f"{listener['port']},{port}", "--interval", "200ms", "--stats",
-                    socket=collector.socket)
+    watch = reports("-d", f"{listener['port']},{port}", "--interval", "200ms", "--stats")
     churn = [actor(), actor()]
     for one in churn:
         one.tell("connects", count=scaled(3000), address="127.0.0.1", port=port)
@@ -493,16 +497,10 @@ def test_crowd_that_changes(start_collector, reports, actor):
         one.answer()
     events = watch.stopped_events()
     totals = watch.totals()
-    assert totals["matched"] == totals["delivered"] + totals["lost_kernel"] + totals["lost_queue"]
-    if totals["lost_kernel"] + totals["lost_queue"]:
-        pytest.fail(f"this machine is too slow for the test: {totals}")
-    ticks = defaultdict(list)
-    for event in events:
-        ticks[int(event["connection"]["id"])].append(seconds(event["time"]))
-    counts = {len(ticks[cookie]) for cookie in held}
+    assert totals["matched"] == totals["delivered"] == len(events), totals
+    ticks = Counter(int(event["connection"]["id"]) for event in events)
+    counts = {ticks[cookie] for cookie in held}
     assert counts <= {max(counts), max(counts) - 1} and max(counts) > 1, counts
-    for cookie in held:
-        assert all(after - before > 0.1 for before, after in pairwise(ticks[cookie]))
     ended = [event for event in events if event["tcpinfo"]["state"] == "CLOSE"]
     assert len(ended) == 2 * scaled(3000) == len({event["connection"]["id"] for event in ended})
 

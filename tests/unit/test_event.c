@@ -51,7 +51,8 @@ static void expect_connection(struct expected *e, const struct nw_connection *c,
 	int family = c->family == 6 ? AF_INET6 : AF_INET;
 
 	netwatch__connection__init(m);
-	SET(m, id, c->cookie);
+	if (c->cookie)
+		SET(m, id, c->cookie);
 	m->laddr = (char *)(uintptr_t)inet_ntop(family, c->laddr, e->laddr, sizeof(e->laddr));
 	if (c->lport)
 		SET(m, lport, c->lport);
@@ -67,7 +68,8 @@ static void expect_connection(struct expected *e, const struct nw_connection *c,
 		escape_bytes(e->comm, sizeof(e->comm), c->comm, strnlen(c->comm, NW_COMM_SIZE));
 		m->comm = e->comm;
 	}
-	SET(m, uid, c->uid);
+	if (c->cookie)
+		SET(m, uid, c->uid);
 	SET(m, netns, c->netns);
 	if (c->cgroup)
 		SET(m, cgroup_id, c->cgroup);
@@ -292,6 +294,7 @@ static void test_absent(void **state)
 	r.head.connection.family = 6;
 	memcpy(r.head.connection.comm, "stale", 6);
 	r.head.connection.pid = 4711;
+	r.head.connection.cookie = 1;
 	assert_int_equal(event_from_record(&frame, &r.head, sizeof(r.end), 0, false), 0);
 	reply = unpack(&frame);
 	assert_false(reply->event->connection->has_pid);
