@@ -206,15 +206,20 @@ static size_t begin_head(struct walk *w, const char *data, size_t size)
 /*
  * Where the position does not say that a message begins, the segment must: with more than the end
  * of some text, which the next segment would complete. In a body it must be one that can come now;
- * the others are text, or messages whose counterpart was missed.
+ * the others are text, or messages whose counterpart was missed. Only the first segment of all may
+ * have fewer bytes than that takes: who sends byte by byte does so from the beginning.
  */
 static size_t at_start(struct walk *w, const char *data, size_t size)
 {
 	enum http_kind kind = http_head_begins(data, size);
 	bool requests = w->c->requests_in == w->direction;
 
-	if (!w->first || kind == HTTP_NONE)
+	if (!w->first)
 		return size;
+	if (kind == HTTP_NONE)
+		return w->flow->place == HTTP_UNSEEN && http_head_may_begin(data, size)
+			       ? begin_head(w, data, size)
+			       : size;
 	if (w->flow->place == HTTP_ASTRAY || http_exchange_plausible(w->c, kind))
 		return begin_head(w, data, size);
 	w->http->counters.missed += !w->c->role_known || requests == (kind == HTTP_REQUEST);

@@ -320,6 +320,14 @@ enum http_kind http_head_begins(const char *data, size_t size)
 	return n && n < size && data[n] == ' ' ? HTTP_REQUEST : HTTP_NONE;
 }
 
+bool http_head_may_begin(const char *data, size_t size)
+{
+	static const char response[] = "HTTP/1.";
+
+	return (size < sizeof(response) && !memcmp(data, response, size)) ||
+	       http_method_begins(data, size);
+}
+
 bool http_head_begun(const struct http_head *head)
 {
 	return head->state != BEGIN;

@@ -93,6 +93,12 @@ enum http_progress http_head_feed(struct http_head *head, const char *data, size
 /* What bytes look like the beginning of: a method and a space, "HTTP/1.", or nothing. */
 enum http_kind http_head_begins(const char *data, size_t size);
 
+/*
+ * Are they too few for that, but the beginning of a common method or of "HTTP/1."? (Of any word
+ * it would show what is text.)
+ */
+bool http_head_may_begin(const char *data, size_t size);
+
 /* True when something came that is not an empty line. */
 bool http_head_begun(const struct http_head *head);
 

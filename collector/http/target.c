@@ -3,13 +3,22 @@
 
 #include "target.h"
 
+static const char *const methods[] = {"GET",	 "HEAD",    "POST",  "PUT",  "DELETE",
+				      "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+
 bool http_method_common(const char *method, size_t length)
 {
-	static const char *const methods[] = {"GET",	 "HEAD",    "POST",  "PUT",  "DELETE",
-					      "CONNECT", "OPTIONS", "TRACE", "PATCH"};
-
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
 		if (strlen(methods[i]) == length && !memcmp(methods[i], method, length))
+			return true;
+	}
+	return false;
+}
+
+bool http_method_begins(const char *text, size_t length)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (length <= strlen(methods[i]) && !memcmp(methods[i], text, length))
 			return true;
 	}
 	return false;

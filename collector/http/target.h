@@ -9,6 +9,9 @@
 /* GET, POST and the like: what is believed to be HTTP before the version was seen. */
 bool http_method_common(const char *method, size_t length);
 
+/* Is text the beginning of one of these, or all of it? */
+bool http_method_begins(const char *text, size_t length);
+
 /* Whether it has one of the four forms that the method can have. */
 bool http_target_valid(const char *method, size_t method_length, const char *target, size_t length);
 
