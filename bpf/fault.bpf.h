@@ -8,9 +8,13 @@
 
 #include "netwatch.bpf.h"
 
-#define IP_MIN	 20
 #define IPV6_MIN 40
 #define TCP_MIN	 20
+
+/* Of the headers no more than what is needed: the stack is small. */
+#define IP_READ	  12 /* the addresses follow */
+#define IPV6_READ 8  /* likewise */
+#define TCP_READ  16
 
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
@@ -72,9 +76,10 @@ static __always_inline bool is_forwarded(struct sk_buff *skb, __u32 family)
 static __always_inline __u32 read_ipv4(struct sk_buff *skb, struct nw_subject *s)
 {
 	__u32 at = skb->network_header;
-	__u8 ip[IP_MIN];
+	const __u8 *from = skb->head + at;
+	__u8 ip[IP_READ];
 
-	if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + at))
+	if (bpf_probe_read_kernel(ip, sizeof(ip), from))
 		return 0;
 	/* Of the fragments of a packet only the first one has a TCP header. */
 	if (ip[0] >> 4 != 4 || ip[9] != IPPROTO_TCP || get16(ip + 6) & 0x1fff)
@@ -82,30 +87,31 @@ static __always_inline __u32 read_ipv4(struct sk_buff *skb, struct nw_subject *s
 	s->family = 4;
 	__builtin_memset(s->local, 0, sizeof(s->local));
 	__builtin_memset(s->remote, 0, sizeof(s->remote));
-	__builtin_memcpy(s->remote, ip + 12, 4);
-	__builtin_memcpy(s->local, ip + 16, 4);
+	bpf_probe_read_kernel(s->remote, 4, from + IP_READ);
+	bpf_probe_read_kernel(s->local, 4, from + IP_READ + 4);
 	return at + (ip[0] & 0xf) * 4;
 }
 
 static __always_inline __u32 read_ipv6(struct sk_buff *skb, struct nw_subject *s)
 {
 	__u32 at = skb->network_header;
-	__u8 ip[IPV6_MIN];
+	const __u8 *from = skb->head + at;
+	__u8 ip[IPV6_READ];
 
-	if (bpf_probe_read_kernel(ip, sizeof(ip), skb->head + at))
+	if (bpf_probe_read_kernel(ip, sizeof(ip), from))
 		return 0;
 	if (ip[0] >> 4 != 6 || ip[6] != IPPROTO_TCP)
 		return 0;
 	s->family = 6;
-	__builtin_memcpy(s->remote, ip + 8, 16);
-	__builtin_memcpy(s->local, ip + 24, 16);
+	bpf_probe_read_kernel(s->remote, 16, from + IPV6_READ);
+	bpf_probe_read_kernel(s->local, 16, from + IPV6_READ + 16);
 	return at + IPV6_MIN;
 }
 
 static __always_inline void read_tcp(struct sk_buff *skb, struct fault *f, __u32 at)
 {
 	__u32 end = (__u64)skb->data - (__u64)skb->head + skb->len, header;
-	__u8 tcp[TCP_MIN];
+	__u8 tcp[TCP_READ];
 
 	f->ends.lport = f->ends.rport = 0;
 	/* It may be too short, or its header not in the first part of the buffer. */

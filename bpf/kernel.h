@@ -52,6 +52,7 @@ enum bpf_map_type {
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_AH	 51
 #define IPPROTO_DSTOPTS	 60
+#define ETH_P_IP	 0x0800
 #define RTN_LOCAL	 2
 #define RTF_LOCAL	 0x80000000
 #define PF_KTHREAD	 0x00200000
@@ -207,6 +208,16 @@ struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_acked;
 	__u32 total_retrans;
+	__u32 copied_seq;
+	__u32 write_seq;
+};
+
+struct iov_iter {
+	unsigned long count;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
 };
 
 struct request_sock_ops {

@@ -18,10 +18,10 @@ struct nw_known {
 	__u64 sock; /* its address; it is still this socket if it has this cookie */
 	__u64 cookie;
 	/* copies, as in struct nw_socket */
-	__u32 owner;
 	__u32 pid;
-	__u32 role;
-	__u32 reserved;
+	__u8 owner;
+	__u8 role;
+	__u8 reserved[2];
 	char comm[NW_COMM_SIZE];
 };
 
@@ -38,7 +38,7 @@ static __always_inline void nw_copy_owner(struct nw_known *k, const struct nw_so
 	k->owner = w->owner;
 	k->pid = w->pid;
 	k->role = w->role;
-	k->reserved = 0;
+	k->reserved[0] = k->reserved[1] = 0;
 	__builtin_memcpy(k->comm, w->comm, sizeof(k->comm));
 }
 
@@ -86,17 +86,20 @@ static __noinline __attribute__((unused)) int nw_remember(struct tcp_sock *tp, s
 	return err;
 }
 
-/* Its end: another socket may have the same ends from now on. */
-static __always_inline void nw_forget_known(struct tcp_sock *tp, struct nw_socket *w)
+/*
+ * Its end: another socket may have the same ends from now on. Whether it is still known. (A
+ * function of its own, since up to Linux 6.1 the stack of all that are called must be 512 bytes.)
+ */
+static __noinline __attribute__((unused)) bool nw_forget_known(struct tcp_sock *tp)
 {
 	struct nw_subject key;
 	const struct nw_known *k;
 
-	w->known = 0;
 	nw_ends_of(tp, &key);
 	k = bpf_map_lookup_elem(&known, &key);
-	if (k && k->cookie == bpf_get_socket_cookie(nw_sk(tp)))
-		bpf_map_delete_elem(&known, &key);
+	if (!k || k->cookie != bpf_get_socket_cookie(nw_sk(tp)))
+		return false;
+	return bpf_map_delete_elem(&known, &key) != 0;
 }
 
 #endif

@@ -289,17 +289,24 @@ static __always_inline __u64 nw_classify_ports(struct nw_side *t, __u32 side,
 	       (le->either | re->either | t->ports.either | any);
 }
 
+/* Of nw_classify's look-ups, one at a time: the stack is small. */
+union nw_key {
+	struct nw_prefix prefix;
+	struct nw_value value;
+};
+
 static __always_inline __u64 nw_classify_prefixes(struct nw_side *t, __u32 side,
-						  const struct nw_subject *s)
+						  const struct nw_subject *s, union nw_key *k)
 {
-	struct nw_prefix key = {.side = side, .family = s->family};
+	struct nw_prefix *key = &k->prefix;
 	struct nw_ends *le, *re;
 
-	key.length = 32 + (s->family == 4 ? 32 : 128);
-	__builtin_memcpy(key.address, s->local, sizeof(key.address));
-	le = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
-	__builtin_memcpy(key.address, s->remote, sizeof(key.address));
-	re = bpf_map_lookup_elem(&prefixes, &key) ?: &t->prefixes;
+	*key = (struct nw_prefix){.side = side, .family = s->family};
+	key->length = 32 + (s->family == 4 ? 32 : 128);
+	__builtin_memcpy(key->address, s->local, sizeof(key->address));
+	le = bpf_map_lookup_elem(&prefixes, key) ?: &t->prefixes;
+	__builtin_memcpy(key->address, s->remote, sizeof(key->address));
+	re = bpf_map_lookup_elem(&prefixes, key) ?: &t->prefixes;
 	return le->local & re->remote & (le->either | re->either);
 }
 
@@ -311,44 +318,43 @@ static __always_inline __u64 nw_classify_value(struct nw_side *t, struct nw_valu
 }
 
 static __always_inline __u64 nw_classify_number(struct nw_side *t, __u32 side, __u8 dimension,
-						__u32 number)
+						__u32 number, union nw_key *k)
 {
-	struct nw_value key = {.side = side, .dimension = dimension};
-
-	__builtin_memcpy(key.value, &number, sizeof(number));
-	return nw_classify_value(t, &key);
+	k->value = (struct nw_value){.side = side, .dimension = dimension};
+	__builtin_memcpy(k->value.value, &number, sizeof(number));
+	return nw_classify_value(t, &k->value);
 }
 
 static __always_inline __u64 nw_classify_owner(struct nw_side *t, __u32 side,
-					       const struct nw_whose *w)
+					       const struct nw_whose *w, union nw_key *k)
 {
-	struct nw_value key = {.side = side, .dimension = NW_COMM};
 	__u64 mask = ~0ULL;
 
 	if (!(w->has & NW_HAS_OWNER))
 		return t->unknown[NW_PID] & t->unknown[NW_COMM];
 	if (t->used & (1ULL << NW_PID))
-		mask &= nw_classify_number(t, side, NW_PID, w->pid);
+		mask &= nw_classify_number(t, side, NW_PID, w->pid, k);
 	if (t->used & (1ULL << NW_COMM)) {
-		__builtin_memcpy(key.value, w->comm, sizeof(key.value));
-		mask &= nw_classify_value(t, &key);
+		k->value = (struct nw_value){.side = side, .dimension = NW_COMM};
+		__builtin_memcpy(k->value.value, w->comm, sizeof(k->value.value));
+		mask &= nw_classify_value(t, &k->value);
 	}
 	return mask;
 }
 
 /* A filter by cgroup is also about descendants: look at each ancestor. */
 static __always_inline __u64 nw_classify_cgroup(struct nw_side *t, __u32 side,
-						struct cgroup *cgroup)
+						struct cgroup *cgroup, union nw_key *k)
 {
-	struct nw_value key = {.side = side, .dimension = NW_CGROUP};
 	__u64 any = t->other[NW_CGROUP], none = 0;
 
+	k->value = (struct nw_value){.side = side, .dimension = NW_CGROUP};
 	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
 		__u64 id = BPF_CORE_READ(cgroup, kn, id);
 		struct nw_words *words;
 
-		__builtin_memcpy(key.value, &id, sizeof(id));
-		words = bpf_map_lookup_elem(&values, &key);
+		__builtin_memcpy(k->value.value, &id, sizeof(id));
+		words = bpf_map_lookup_elem(&values, &k->value);
 		if (words) {
 			any |= words->any;
 			none |= words->none;
@@ -366,6 +372,7 @@ __noinline __u64 nw_classify(struct nw_subject *s, struct nw_whose *w)
 {
 	__u64 mask = ~0ULL, used;
 	struct nw_side *t;
+	union nw_key k;
 	__u32 side;
 
 	if (!s || !w)
@@ -382,16 +389,16 @@ __noinline __u64 nw_classify(struct nw_subject *s, struct nw_whose *w)
 	if (!(w->has & NW_HAS_SOCKET))
 		mask &= t->unknown[NW_UID] & t->unknown[NW_CGROUP];
 	else if (used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, w->uid);
+		mask &= nw_classify_number(t, side, NW_UID, w->uid, &k);
 	if (mask && used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, s->netns);
+		mask &= nw_classify_number(t, side, NW_NETNS, s->netns, &k);
 	if (mask && used & NW_USED_PREFIXES)
-		mask &= nw_classify_prefixes(t, side, s);
+		mask &= nw_classify_prefixes(t, side, s, &k);
 	if (mask && used & (1ULL << NW_CGROUP) && w->has & NW_HAS_SOCKET)
-		mask &= nw_classify_cgroup(t, side, (void *)w->cgroup);
+		mask &= nw_classify_cgroup(t, side, (void *)w->cgroup, &k);
 	if (!mask || w->has & NW_ANY_OWNER)
 		return mask;
-	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w);
+	return mask & t->role[w->role < NW_ROLES ? w->role : 0] & nw_classify_owner(t, side, w, &k);
 }
 
 static __always_inline __u64 nw_cgroup_id(struct cgroup *cgroup)
@@ -464,6 +471,7 @@ static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, __u32 sid
 	struct sock *sk = nw_sk(tp);
 	__u32 port = side * NW_PORTS + sk->__sk_common.skc_num;
 	struct nw_ends *ends;
+	union nw_key k;
 
 	if (!mask || sk->__sk_common.skc_state != TCP_LISTEN)
 		return 0;
@@ -471,9 +479,10 @@ static __always_inline __u64 nw_classify_listener(struct tcp_sock *tp, __u32 sid
 	if (ends && sk->__sk_common.skc_num)
 		mask &= ends->local | t->ports.local;
 	if (t->used & (1ULL << NW_NETNS))
-		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum);
+		mask &= nw_classify_number(t, side, NW_NETNS, sk->__sk_common.skc_net.net->ns.inum,
+					   &k);
 	if (t->used & (1ULL << NW_UID))
-		mask &= nw_classify_number(t, side, NW_UID, sk->sk_uid.val);
+		mask &= nw_classify_number(t, side, NW_UID, sk->sk_uid.val, &k);
 	return mask & t->role[NW_ROLE_SERVER];
 }
 
@@ -519,6 +528,13 @@ static __noinline __u64 nw_classify_subject(struct nw_subject *s, struct tcp_soc
 	return nw_classify(s, &o);
 }
 
+/* Of the mask of a socket and what it was made of: mask ^ check. */
+static __always_inline __u64 nw_expected(__u32 uid, __u32 generation, __u64 key, __u16 lport)
+{
+	return key ^ 0x9e3779b97f4a7c15ULL * ((__u64)uid << 32 | generation) ^
+	       0xc2b2ae3d27d4eb4fULL * lport;
+}
+
 /*
  * The socket's mask, from its storage if nothing changed that it depends on: the tables
  * (key), sk_uid, the owner (generation), the local port. A mask torn by another CPU fails
@@ -531,8 +547,7 @@ static __always_inline __u64 nw_mask(struct tcp_sock *tp, struct nw_socket *w, _
 	__u32 generation = READ(w->generation);
 	__u64 key = READ(shared.key);
 	__u16 lport = nw_lport(tp);
-	__u64 expected = key ^ 0x9e3779b97f4a7c15ULL * ((__u64)uid << 32 | generation) ^
-			 0xc2b2ae3d27d4eb4fULL * lport;
+	__u64 expected = nw_expected(uid, generation, key, lport);
 	__u64 mask = READ(w->mask);
 
 	*owner = uid;
@@ -554,6 +569,28 @@ static __always_inline __u64 nw_receivers(struct tcp_sock *tp, struct nw_socket 
 	__u64 receivers = READ(shared.want[want]);
 
 	return receivers ? receivers & nw_mask(tp, w, owner) : 0;
+}
+
+/*
+ * The same of a subject that is what its socket says, or said: the mask of the socket serves, if
+ * it is still right. Asks only for what struct sock has, of a pointer that may be no tcp_sock to
+ * the verifier.
+ */
+static __always_inline __u64 nw_ends_receivers(struct nw_subject *s, struct sock *sk,
+					       struct nw_socket *w, __u32 want, __u32 *owner)
+{
+	__u64 mask, key, receivers = READ(shared.want[want]);
+	__u32 generation;
+
+	*owner = sk->sk_uid.val;
+	if (!receivers)
+		return 0;
+	generation = READ(w->generation);
+	key = READ(shared.key);
+	mask = READ(w->mask);
+	if ((mask ^ READ(w->check)) != nw_expected(*owner, generation, key, s->lport))
+		mask = nw_classify_subject(s, (struct tcp_sock *)sk, w, *owner);
+	return receivers & mask;
 }
 
 /* The same of a subject: see nw_classify_subject. */
@@ -617,7 +654,25 @@ static __always_inline void nw_submit(void *record)
 	bpf_ringbuf_submit(record, flags);
 }
 
-/* cookie: of tracing programs bpf_get_socket_cookie(sk), of cgroup_skb ones that of ctx. */
+/* All but the ends. cookie: of tracing programs bpf_get_socket_cookie(sk), of cgroup_skb ones ctx.
+ */
+static __always_inline void nw_fill_socket(struct nw_connection *c, struct sock *sk,
+					   struct nw_socket *w, __u64 cookie, __u32 uid, __u8 state)
+{
+	c->cookie = cookie;
+	c->sock = (__u64)sk;
+	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
+	c->netns = sk->__sk_common.skc_net.net->ns.inum;
+	c->uid = uid;
+	c->owner = nw_owner_known(w) ? w->owner : NW_OWNER_UNKNOWN;
+	c->pid = w->pid;
+	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
+	c->role = w->role;
+	c->state = state;
+	c->category = 0;
+}
+
+/* See nw_fill_socket. */
 static __always_inline void nw_fill_connection(struct nw_connection *c, struct tcp_sock *tp,
 					       struct nw_socket *w, __u64 cookie, __u32 uid,
 					       __u8 state)
@@ -625,23 +680,13 @@ static __always_inline void nw_fill_connection(struct nw_connection *c, struct t
 	struct sock *sk = nw_sk(tp);
 	__u32 local[4], remote[4];
 
+	nw_fill_socket(c, sk, w, cookie, uid, state);
 	c->family = nw_family(sk);
 	nw_addresses(sk, c->family, local, remote);
 	__builtin_memcpy(c->laddr, local, sizeof(c->laddr));
 	__builtin_memcpy(c->raddr, remote, sizeof(c->raddr));
-	c->cookie = cookie;
-	c->sock = (__u64)sk;
-	c->cgroup = nw_cgroup_id(sk->sk_cgrp_data.cgroup);
-	c->netns = sk->__sk_common.skc_net.net->ns.inum;
-	c->uid = uid;
 	c->lport = nw_lport(tp);
 	c->rport = bpf_ntohs(sk->__sk_common.skc_dport);
-	c->owner = nw_owner_known(w) ? w->owner : NW_OWNER_UNKNOWN;
-	c->pid = w->pid;
-	__builtin_memcpy(c->comm, w->comm, sizeof(c->comm));
-	c->role = w->role;
-	c->state = state;
-	c->category = 0;
 }
 
 /* The ends that a segment names, instead of the socket's. */

@@ -5,6 +5,7 @@
  * run whatever they interrupt, so they need no twin.
  */
 #include "segment.bpf.h"
+#include "times_end.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -51,72 +52,116 @@ static __always_inline bool names_connection(__u8 state)
 	return state != TCP_LISTEN && state != TCP_CLOSE && state != TCP_SYN_RECV;
 }
 
-/* To receivers, with the ends of subject or else (NULL) of the socket. */
-static __always_inline void tell(struct tcp_sock *tp, struct nw_socket *w, __u64 cookie,
-				 const struct nw_segment *s, const struct nw_subject *subject,
-				 __u64 receivers, __u32 uid)
+static __always_inline void fill(struct nw_packet_record *r, struct tcp_sock *tp,
+				 struct nw_socket *w, __u64 cookie, const struct nw_segment *s,
+				 const struct nw_subject *subject, __u64 receivers, __u32 uid)
 {
-	struct nw_packet_record *r = nw_reserve_chatty(sizeof(*r), receivers);
-
-	if (!r)
-		return;
 	nw_fill(&r->head, tp, w, cookie, receivers, uid, bpf_ktime_get_ns(),
 		nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_PACKET);
 	if (subject)
 		nw_fill_ends(&r->head.connection, subject);
 	r->segment = *s;
+}
+
+/*
+ * To receivers, with the ends of subject or else (NULL) of the socket. times: for those of them
+ * who want it; NULL: it is not known.
+ */
+static __always_inline void tell(struct tcp_sock *tp, struct nw_socket *w, __u64 cookie,
+				 const struct nw_segment *s, const struct nw_subject *subject,
+				 const struct nw_times *times, __u64 receivers, __u32 uid)
+{
+	__u64 timed = times ? receivers & READ(shared.want[NW_WANT_PACKET_TIMES]) : 0;
+	struct nw_packet_times_record *full;
+	struct nw_packet_record *r;
+
+	full = timed ? nw_reserve_chatty(sizeof(*full), timed) : NULL;
+	if (full) {
+		fill(&full->packet, tp, w, cookie, s, subject, timed, uid);
+		full->times = *times;
+		nw_submit(full);
+	}
+	receivers &= ~timed;
+	r = receivers ? nw_reserve_chatty(sizeof(*r), receivers) : NULL;
+	if (!r)
+		return;
+	fill(r, tp, w, cookie, s, subject, receivers, uid);
 	nw_submit(r);
 }
 
+/* Of sockets without storage; not on the stack, which is too small on Linux 6.1. */
+static const volatile struct nw_socket unstored, unstored_listener = {.role = NW_ROLE_SERVER};
+
 /* A segment of a socket that does not itself say which connection it is about. */
 static __noinline int tell_subject(struct tcp_sock *tp, __u64 cookie, struct nw_segment *s,
-				   struct nw_subject *subject)
+				   struct nw_subject *subject, const struct nw_times *times)
 {
-	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+	struct nw_socket *w = nw_storage(tp, 0);
 	__u64 receivers;
 	__u32 uid;
 
-	if (!w) {
-		if (nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
-			uncached.role = NW_ROLE_SERVER;
-		w = &uncached;
-	}
+	if (!w && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
+		w = (void *)&unstored_listener;
+	else if (!w)
+		w = (void *)&unstored;
 	receivers = nw_subject_receivers(subject, tp, w, NW_WANT_PACKET, &uid);
 	if (receivers)
-		tell(tp, w, cookie, s, subject, receivers, uid);
+		tell(tp, w, cookie, s, subject, times, receivers, uid);
 	return 0;
+}
+
+/*
+ * Fills s, whose direction is set, and, if it is wanted, the subject. False: there is no segment,
+ * or it was told. Parted from its callers, since headers take much of the stack.
+ */
+static __noinline int load_untold(struct __sk_buff *ctx, struct tcp_sock *tp, __u64 cookie,
+				  struct nw_segment *s, struct nw_subject *subject)
+{
+	struct headers h;
+
+	if (!load_segment(ctx, &h, s, s->direction) || was_told(cookie, &h, s))
+		return false;
+	if (subject)
+		load_subject(&h, s->direction == NW_RX, subject, nw_sk(tp));
+	return true;
 }
 
 static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
 {
 	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct nw_times times, *known = NULL;
 	struct nw_subject subject;
-	struct nw_segment s;
-	struct headers h;
+	struct nw_segment s = {.direction = direction};
 
-	if (!load_segment(ctx, &h, &s, direction) || was_told(cookie, &h, &s))
+	if (!load_untold(ctx, tp, cookie, &s, &subject))
 		return 0;
-	load_subject(&h, direction == NW_RX, &subject, nw_sk(tp));
-	return tell_subject(tp, cookie, &s, &subject);
+	if (READ(shared.want[NW_WANT_PACKET_TIMES])) {
+		nw_keep(ctx, tp, NULL, &s, &times);
+		known = &times;
+	}
+	return tell_subject(tp, cookie, &s, &subject, known);
 }
 
-/* Who gets it, and which way it goes. */
-struct delivery {
-	__u64 receivers;
-	__u32 uid;
-	__u32 direction;
-};
-
-/* A function of its own, since the stack is too small for it and nw_classify together. */
-static __noinline int tell_segment(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
-				   struct delivery *d)
+static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp,
+				       struct nw_socket *w, __u32 direction)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct nw_segment s;
-	struct headers h;
+	struct nw_times times, *known = NULL;
+	__u64 receivers, timed, cookie;
+	struct nw_segment s = {.direction = direction};
+	__u32 uid;
 
-	if (load_segment(ctx, &h, &s, d->direction) && !was_told(cookie, &h, &s))
-		tell(tp, w, cookie, &s, NULL, d->receivers, d->uid);
+	receivers = nw_receivers(tp, w, NW_WANT_PACKET, &uid);
+	cookie = bpf_get_socket_cookie(ctx);
+	if (!receivers || !load_untold(ctx, tp, cookie, &s, NULL))
+		return 0;
+	timed = receivers & READ(shared.want[NW_WANT_PACKET_TIMES]);
+	if (timed) {
+		known = &times;
+		if (nw_keep(ctx, tp, w, &s, &times))
+			receivers &= ~timed;
+	}
+	if (receivers)
+		tell(tp, w, cookie, &s, NULL, known, receivers, uid);
 	return 0;
 }
 
@@ -168,29 +213,31 @@ static __noinline int is_refused(struct __sk_buff *ctx, struct tcp_sock *tp)
 	return !refused_or_place(cookie, refusal_of(nw_sk(tp), cookie));
 }
 
-/* As nw_storage_if_possible; the answer no is remembered. */
-static __always_inline struct nw_socket *storage_if_wanted(struct tcp_sock *tp, __u64 cookie,
-							   struct nw_socket *uncached)
+/* Could a slot want this socket, which has no storage? The answer no is remembered. */
+static __always_inline bool is_wanted(struct tcp_sock *tp, __u64 cookie)
 {
 	__u64 refusal = refusal_of(nw_sk(tp), cookie);
 	__u64 *place = refused_or_place(cookie, refusal);
-	struct nw_socket *w = place ? nw_storage_if_possible(tp, NULL, uncached) : NULL;
 
-	if (place && !w)
-		WRITE(*place, refusal);
-	return w;
+	if (!place || nw_possible(tp))
+		return place;
+	WRITE(*place, refusal);
+	return false;
 }
 
-static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
+/* Where the kernel refuses storage, the segment itself is the subject. */
+static __always_inline void packet_of_connection(struct __sk_buff *ctx, struct tcp_sock *tp,
+						 __u32 direction)
 {
-	struct delivery d = {.direction = direction};
-	struct nw_socket uncached = {}, *w = nw_storage(tp, 0);
+	struct nw_socket *w = nw_storage(tp, 0);
 
-	if (!w)
-		w = storage_if_wanted(tp, bpf_get_socket_cookie(ctx), &uncached);
+	if (!w && !is_wanted(tp, bpf_get_socket_cookie(ctx)))
+		return;
+	w = w ?: nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
 	if (w)
-		d.receivers = nw_receivers(tp, w, NW_WANT_PACKET, &d.uid);
-	return d.receivers ? tell_segment(ctx, tp, w, &d) : 0;
+		packet_of_socket(ctx, tp, w, direction);
+	else
+		packet_of_subject(ctx, tp, direction);
 }
 
 static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
@@ -206,7 +253,7 @@ static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
 	if (!names_connection(nw_sk(tp)->__sk_common.skc_state))
 		packet_of_subject(ctx, tp, direction);
 	else if (!is_refused(ctx, tp))
-		packet_of_socket(ctx, tp, direction);
+		packet_of_connection(ctx, tp, direction);
 	return 1;
 }
 
@@ -231,7 +278,7 @@ static __noinline int tell_made(struct tcp_sock *tp, struct nw_segment *s,
 	__u32 value = 0;
 
 	bpf_map_update_elem(&made, &key, &value, 0);
-	return tell_subject(tp, cookie, s, subject);
+	return tell_subject(tp, cookie, s, subject, NULL);
 }
 
 /* NULL for a minisocket, of which no more than sock_common may be read. */

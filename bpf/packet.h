@@ -31,7 +31,25 @@ struct nw_packet_record {
 	struct nw_segment segment;
 };
 
+#define NW_TIME_ABSENT (~0ULL)
+
+/* Time spent in each layer in ns, or NW_TIME_ABSENT: see netwatch.Packet. */
+struct nw_times {
+	__u64 mac_ns;
+	__u64 ip_ns;
+	__u64 tcp_ns;
+	__u64 app_ns;
+	__u64 qdisc_ns;
+};
+
+/* For those who want layer times, instead of the other one: told apart by their sizes. */
+struct nw_packet_times_record {
+	struct nw_packet_record packet;
+	struct nw_times times;
+};
+
 #ifndef __bpf__
+_Static_assert(sizeof(struct nw_packet_times_record) == 176, "nw_packet_times_record");
 _Static_assert(sizeof(struct nw_packet_record) == 136, "nw_packet_record");
 #endif
 

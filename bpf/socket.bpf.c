@@ -185,7 +185,7 @@ static __noinline int changed(struct tcp_sock *tp, int change)
 			owner_from_current(tp, w);
 		unpark(tp, w);
 		if (w->known)
-			nw_forget_known(tp, w);
+			w->known = nw_forget_known(tp);
 		return emit_end(tp, w, oldstate);
 	}
 	w = nw_storage_if_possible(tp, w, &uncached);

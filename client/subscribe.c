@@ -48,6 +48,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	subscribe.filter = options->filter.message;
 	/* an older collector refuses what it does not know: only what is wanted is sent */
 	subscribe.has_closed = subscribe.closed = options->closed;
+	subscribe.has_times = subscribe.times = options->times;
 	subscribe.has_existing = subscribe.existing = !options->no_existing;
 	subscribe.has_interval_ms = options->interval != 0;
 	subscribe.interval_ms = (uint32_t)options->interval;

@@ -16,7 +16,7 @@
 #include "version.h"
 
 #define CATEGORIES_MAX 16 /* more are not named */
-#define HOOKS_MAX      16 /* of one category; more are not named */
+#define HOOKS_MAX      32 /* of one category; more are not named */
 #define FACILITIES_MAX 16
 
 struct row {

@@ -5,7 +5,7 @@
  *   main.c       the stages: set up, drop, serve        options.c    the command line
  *   probe.c      BPF objects and maps                    privilege.c  the drop
  *   probe_links.c  programs attached while wanted        walk.c       over all sockets
- *   refusal.c    why it could not be loaded
+ *   refusal.c    why it could not be loaded  iterator.c   runs of BPF iterators
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
@@ -15,6 +15,8 @@
  *   iterator.c   a BPF iterator
  *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
  *   categories.c, category/   what is particular to one category
+ *
+ *   times.c      layer times that never come
  *
  *   filter.c, filter_parse.c  what a filter means
  *   tables.c, tables_compile.c  filters as tables for the kernel

@@ -14,6 +14,7 @@
 #include "slots.h"
 #include "slots_table.h"
 #include "tables.h"
+#include "times.h"
 #include "walk.h"
 
 #define PARKED_USEC 250000 /* how often parked events are looked for */
@@ -47,7 +48,9 @@ static void free_slot(void *arg)
 	slot->state = SLOT_FREE;
 	event_active(slots->pump, EV_TIMEOUT, 0);
 	wants = all_wants(slots);
-	if (probe_attach(slots->probe, wants) || wants)
+	err = probe_attach(slots->probe, wants);
+	times_want(slots->times, wants & 1ULL << NW_WANT_PACKET_TIMES);
+	if (err || wants)
 		return;
 	dispatch_stop(slots->dispatch);
 	evtimer_del(slots->parked);
@@ -141,10 +144,12 @@ static void watch_parked(struct slots *slots)
 
 static int attach(struct slots *slots)
 {
-	int err = probe_attach(slots->probe, all_wants(slots));
+	uint64_t wants = all_wants(slots);
+	int err = probe_attach(slots->probe, wants);
 
 	if (err)
 		return err;
+	times_want(slots->times, wants & 1ULL << NW_WANT_PACKET_TIMES);
 	dispatch_start(slots->dispatch);
 	watch_parked(slots);
 	return 0;
@@ -322,9 +327,11 @@ struct slots *slots_new(struct event_base *base, struct probe *probe, struct wal
 	slots->grace = grace_new(base, wait_grace, on_grace, slots);
 	slots->dispatch = dispatch_new(base, ring, ring_fd, slots->shared);
 	slots->reports = slots->dispatch ? reports_new(base, probe, slots->dispatch) : NULL;
+	slots->times = times_new(base, probe);
 	slots->pump = event_new(base, -1, 0, on_pump, slots);
 	slots->parked = evtimer_new(base, on_parked, slots);
-	if (slots->tables && slots->grace && slots->reports && slots->pump && slots->parked)
+	if (slots->tables && slots->grace && slots->reports && slots->times && slots->pump &&
+	    slots->parked)
 		return slots;
 	slots_free(slots);
 	errno = ENOMEM;
@@ -340,6 +347,7 @@ void slots_free(struct slots *slots)
 	grace_free(slots->grace);
 	reports_free(slots->reports);
 	dispatch_free(slots->dispatch);
+	times_free(slots->times);
 	if (slots->pump)
 		event_free(slots->pump);
 	if (slots->parked)

@@ -18,6 +18,7 @@ struct grace;
 struct probe;
 struct reports;
 struct tables;
+struct times;
 
 #define READERS_AT_ONCE 64 /* that share a walk; more wait for the next */
 
@@ -57,6 +58,7 @@ struct slots {
 	struct tables *tables;
 	struct grace *grace;
 	struct dispatch *dispatch;
+	struct times *times;
 	struct reports *reports;
 	struct event *pump; /* something waits to begin */
 	struct event *parked;

@@ -16,7 +16,7 @@
 #include "status.h"
 #include "version.h"
 
-#define HOOKS_MAX      16 /* of one category; more are not named */
+#define HOOKS_MAX      32 /* of one category; more are not named */
 #define CATEGORIES_MAX 64
 
 struct category_row {

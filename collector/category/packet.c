@@ -6,6 +6,8 @@
 
 #include "packet.skel.h"
 
+#define TIMES (1ULL << NW_WANT_PACKET_TIMES)
+
 /* Numbers of the fields of netwatch.Packet. */
 enum {
 	DIRECTION = 1,
@@ -15,7 +17,27 @@ enum {
 	LENGTH,
 	WINDOW,
 	SEGMENTS,
+	MAC_NS,
+	IP_NS,
+	TCP_NS,
+	APP_NS,
+	QDISC_NS,
 };
+
+static void write_time(struct wire *w, unsigned field, uint64_t ns)
+{
+	if (ns != NW_TIME_ABSENT)
+		wire_uint(w, field, ns);
+}
+
+static void write_times(struct wire *w, const struct nw_times *times)
+{
+	write_time(w, MAC_NS, times->mac_ns);
+	write_time(w, IP_NS, times->ip_ns);
+	write_time(w, TCP_NS, times->tcp_ns);
+	write_time(w, APP_NS, times->app_ns);
+	write_time(w, QDISC_NS, times->qdisc_ns);
+}
 
 static bool write_packet(struct wire *w, const struct nw_record *record, size_t size)
 {
@@ -36,7 +58,15 @@ static bool write_packet(struct wire *w, const struct nw_record *record, size_t 
 	wire_uint(w, WINDOW, s->window);
 	if (s->segments > 1)
 		wire_uint(w, SEGMENTS, s->segments);
+	if (size >= sizeof(struct nw_packet_times_record))
+		write_times(w,
+			    &((const struct nw_packet_times_record *)(const void *)record)->times);
 	return true;
+}
+
+static uint64_t options(const Netwatch__Subscribe *subscribe)
+{
+	return subscribe->has_times && subscribe->times ? TIMES : 0;
 }
 
 static const struct category_hook hooks[] = {
@@ -46,6 +76,67 @@ static const struct category_hook hooks[] = {
 	 .without = "no reset that answers a segment which a socket cannot take"},
 	{.name = "fexit/tcp_make_synack",
 	 .without = "before Linux 6.6 no SYN-ACK of a server by IPv6"},
+	/* layer times, from the link to the application */
+	{.name = "tp_btf/netif_receive_skb",
+	 .without = "no mac_ns and no ip_ns of what is received",
+	 .wants = TIMES},
+	{.name = "fentry/ip_rcv_core",
+	 .without = "IPv4 received: ip_ns is from the link to TCP, mac_ns is absent",
+	 .wants = TIMES},
+	{.name = "fentry/ip6_rcv_core",
+	 .without = "IPv6 received: ip_ns is from the link to TCP, mac_ns is absent",
+	 .wants = TIMES},
+	{.name = "fentry/tcp_v4_rcv",
+	 .without = "IPv4 received: TCP begins when it has found the socket",
+	 .wants = TIMES},
+	{.name = "fentry/tcp_v6_rcv",
+	 .without = "IPv6 received: TCP begins when it has found the socket",
+	 .wants = TIMES},
+	{.name = "tp_btf/sk_data_ready",
+	 .without = "received: fentry/sock_def_readable tells what is in the queue",
+	 .wants = TIMES},
+	{.name = "fentry/sock_def_readable",
+	 .without = "received: app_ns is from TCP to the application, tcp_ns is absent",
+	 .instead = "tp_btf/sk_data_ready",
+	 .wants = TIMES},
+	{.name = "tp_btf/tcp_rcv_space_adjust",
+	 .without = "received: told without app_ns, after a second or at close",
+	 .wants = TIMES},
+	/* and from the application to the driver */
+	{.name = "tp_btf/tcp_sendmsg_locked",
+	 .without = "sent: fentry/tcp_sendmsg_locked tells when the application did",
+	 .wants = TIMES},
+	{.name = "fentry/tcp_sendmsg_locked",
+	 .without = "sent: no tcp_ns",
+	 .instead = "tp_btf/tcp_sendmsg_locked",
+	 .wants = TIMES},
+	{.name = "fentry/ip_queue_xmit",
+	 .without = "IPv4 sent: ip_ns is from the application to the device's queue, tcp_ns is "
+		    "absent",
+	 .wants = TIMES},
+	{.name = "fentry/inet6_csk_xmit",
+	 .without = "IPv6 sent: ip_ns is from the application to the device's queue, tcp_ns is "
+		    "absent",
+	 .wants = TIMES},
+	{.name = "tp_btf/net_dev_queue",
+	 .without = "sent: no ip_ns and no qdisc_ns",
+	 .wants = TIMES},
+	{.name = "tp_btf/net_dev_start_xmit",
+	 .without = "sent: told late, without qdisc_ns and mac_ns",
+	 .wants = TIMES},
+	{.name = "tp_btf/net_dev_xmit",
+	 .without = "sent: told late, without mac_ns",
+	 .wants = TIMES},
+	/* what does not get there */
+	{.name = "tp_btf/inet_sock_set_state",
+	 .without = "times: what was not read is told when the socket is destroyed",
+	 .wants = TIMES},
+	{.name = "tp_btf/tcp_destroy_sock",
+	 .without = "times: what was not read at close is not told",
+	 .wants = TIMES},
+	{.name = "iter/bpf_sk_storage_map",
+	 .without = "times: what nobody reads is told at close",
+	 .wants = TIMES},
 	{.name = NULL},
 };
 
@@ -53,6 +144,7 @@ const struct category category_packet = {
 	.name = "packet",
 	.field = 5,
 	.wants = 1ULL << NW_WANT_PACKET,
+	.options = options,
 	.hooks = hooks,
 	.elf = packet_bpf__elf_bytes,
 	.write = write_packet,

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -187,6 +188,33 @@ def receive(fd, count):
         if not data:
             raise EOFError(f"{left} of {count} bytes missing")
         left -= len(data)
+
+
+def timed_send(fd, count):
+    """The moments before and after, in ns of CLOCK_MONOTONIC."""
+    begin = time.monotonic_ns()
+    sockets[fd].sendall(b"x" * count)
+    return begin, time.monotonic_ns()
+
+
+def timed_receive(fd, count):
+    """The same, of one read or several."""
+    begin = time.monotonic_ns()
+    receive(fd, count)
+    return begin, time.monotonic_ns()
+
+
+def sends_each(fd, count, size):
+    """So many segments: the kernel does not join what ends a record."""
+    sockets[fd].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for _ in range(count):
+        sockets[fd].sendall(b"x" * size, socket.MSG_EOR)
+
+
+def waiting(fd):
+    """Bytes in the socket's queue."""
+    answer = fcntl.ioctl(sockets[fd], termios.FIONREAD, bytes(4))
+    return struct.unpack("i", answer)[0]
 
 
 def receive_end(fd):
@@ -388,9 +416,10 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, say, send_file, receive, receive_end, chatter, tcp_info, shutdown, make, bind,
-    port_of, option, use, raw_segment, open_mailbox, pass_to, take, close, reset, connects,
-    failures, serve, served, drop_served, whoami,
+    hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
+    sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option, use, raw_segment,
+    open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
+    whoami,
 ]
 
 

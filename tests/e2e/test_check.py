@@ -95,7 +95,7 @@ def test_json(netwatch, collector):
 def test_every_hook_is_shown(collector):
     """Against the sources: a program that nobody lists would be absent without a word."""
     sections = set()
-    for source in SOURCES.glob("*.bpf.c"):
+    for source in SOURCES.glob("*.bpf.[ch]"):
         sections |= set(re.findall(r'^SEC\("(.*/.*)"\)', source.read_text(), re.M))
     answer = wire.check(collector.socket)
     shown = {hook.name for row in answer.category for hook in row.hook}

@@ -33,6 +33,7 @@ ELSEWHERE_CATEGORIES = {
     "congestion": "test_congestion.py",
     "packet": "test_packet.py",
     "error": "test_error.py",
+    "– times": "test_packet_times.py",
     "http": "test_http.py",
 }
 ELSEWHERE_FILTERS = {
@@ -40,7 +41,6 @@ ELSEWHERE_FILTERS = {
     for word in ("--http-method", "--http-host", "--http-path", "--http-status", "--min-latency")
 }
 LATER_CATEGORIES = {
-    "– times": "adds to packet",
 }
 
 
@@ -63,7 +63,7 @@ def refused(done, named):
 def test_every_table_is_read():
     """A table more is a table that nothing here tries."""
     elsewhere = {
-        "RX": "layer times: category packet",
+        "RX": "test_packet_times.py",
         "peer": "test_visibility.py",
     }
     here = {"command", "collector option", "category", "option", "exit", "member", "limit"}

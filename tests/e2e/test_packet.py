@@ -283,7 +283,7 @@ def test_mapped(scene):
 
 FILTERS = [
     ["--sport", "SERVER"], ["--dport", "CLIENT"], ["--raddr", V4[0]], ["--laddr", f"{V4[1]}/32"],
-    ["--role", "server"], ["--pid", "PID"], ["--uid", str(ALICE), "--raddr", V4[0]],
+    ["--role", "server"], ["--pid", "PID"], ["--uid", "ALICE", "--raddr", V4[0]],
     ["--pid", "PID", "--raddr", V4[0]], ["-4", "--role", "server"],
 ]
 
@@ -295,7 +295,7 @@ def test_filters_see_the_handshake(pair, packets, actor, words):
     listener = server.listen(address=V4[1])
     fd = client.make()
     client.bind(fd=fd, address=V4[0])
-    values = {"SERVER": listener["port"], "PID": server.pid}
+    values = {"SERVER": listener["port"], "PID": server.pid, "ALICE": ALICE}
     values["CLIENT"] = client.port_of(fd=fd)
     words = [str(values.get(word, word)) for word in words]
     watch = packets("--netns", pair[1], *words, uid=0)
