@@ -29,7 +29,7 @@ ENUMS = "Scope Role Conn.Stage Conn.Closer Tcp.State Lost.Cause Bye.Reason Error
 
 def newer_schema():
     """Tomorrow's messages by name: new_* fields of every wire type in every message, values
-    TOMORROW in every enum, and new members of the oneofs."""
+    TOMORROW in every enum, and new members of Request, Reply and Event."""
     import netwatch_pb2
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
@@ -59,8 +59,9 @@ def newer_schema():
         add(message, "new_message", HIGH, kinds.TYPE_MESSAGE, of="Tomorrow")
         add(message, "new_packed", HIGHEST, kinds.TYPE_SINT32, kinds.LABEL_REPEATED)
     for name in "Request", "Reply", "Event":
-        add(messages[name], "tomorrow", 240, kinds.TYPE_MESSAGE, of="Tomorrow", oneof=0)
-        add(messages[name], "late", HIGH + 1, kinds.TYPE_MESSAGE, of="Tomorrow", oneof=0)
+        oneof = 0 if messages[name].oneof_decl else None
+        add(messages[name], "tomorrow", 240, kinds.TYPE_MESSAGE, of="Tomorrow", oneof=oneof)
+        add(messages[name], "late", HIGH + 1, kinds.TYPE_MESSAGE, of="Tomorrow", oneof=oneof)
         # protobuf wants the members of a oneof in one piece
         messages[name].field.sort(key=lambda f: f.oneof_index if f.HasField("oneof_index") else -1)
     enums = {entry.name: entry for entry in made.enum_type}
