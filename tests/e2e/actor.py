@@ -417,8 +417,8 @@ def whoami():
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
     hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
-    sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option, use, raw_segment,
-    open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
+    sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option,
+    use, raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
     whoami,
 ]
 

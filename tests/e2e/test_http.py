@@ -2,16 +2,17 @@
 """Category http: what was said on a connection of the test's own, byte by byte, and what netwatch
 tells of it to either end's user, to strangers and to root. With nginx, its log is the witness."""
 
-import os
+import grp
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
 import wire
-from harness import ALICE, BOB, CAROL, PYTHON, Lines, end_process, scaled, wait_until
+from harness import ALICE, BOB, CAROL, PYTHON, end_process, scaled, wait_until
 
 HTTP = "subscribe", "--events", "http", "-v", "--stats", "-o", "json"
 SECRET = "5ecret"  # in what must never be shown
@@ -327,8 +328,6 @@ def test_redacted(start_collector, talk, netwatch, who):
 
 
 def os_group(name):
-    import grp
-
     return grp.getgrnam(name).gr_gid
 
 
@@ -444,3 +443,83 @@ def test_compact_and_table(talk, netwatch):
         text = end.out.text()
         assert re.search(rf"REQUEST\b.*GET.*/a\?user=me&token={SECRET}", text, re.S), text
         assert re.search(r"RESPONSE\b.*200", text, re.S), text
+
+
+# --------------------------------------------------------------------- nginx
+
+CLIENTS, REQUESTS = 4, scaled(2500)  # of each
+
+NGINX = """
+user root; daemon off; master_process off; pid {path}/pid; error_log {path}/error;
+events {{ worker_connections 512; }}
+http {{
+    client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;
+    uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;
+    log_format line '$connection_requests $remote_port $request_method $request_uri $status';
+    access_log {path}/access line; keepalive_requests 1000000; sendfile on;
+    server {{
+        listen 127.0.0.1:{port}; root {path};
+        location /204 {{ return 204; }}
+        location /302 {{ return 302 /file; }}
+    }}
+}}
+"""
+
+ASK = """
+import http.client, random, sys
+port, count, seed = map(int, sys.argv[1:])
+choose = random.Random(seed)
+client = http.client.HTTPConnection("127.0.0.1", port)
+for number in range(count):
+    method = choose.choice(["GET", "GET", "HEAD", "POST"])
+    path = choose.choice(["/file", "/204", "/302", "/missing"])
+    client.request(method, f"{path}?n={number}", body=b"x" * 100 if method == "POST" else None)
+    client.getresponse().read()
+"""
+
+
+def test_nginx(tmp_path, start_collector, netwatch, place):
+    """Its log is another's word on what was asked and answered."""
+    if not shutil.which("nginx"):
+        pytest.skip("NOT TRIED: nginx is not installed (tests/packages.sh test)")
+    path, port = tmp_path, free_port()
+    (path / "file").write_bytes(b"f" * 30000)
+    (path / "conf").write_text(NGINX.format(path=path, port=port))
+    server = subprocess.Popen(["nginx", "-p", str(path), "-c", str(path / "conf")],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    collector = start_collector("--queue", "64M", "--ring", "16M")
+    try:
+        wait_until(lambda: listens(port), "nginx listens")
+        watch = netwatch(*HTTP, "--sport", port, uid=0, socket=collector.socket).wait_subscribed()
+        asking = [
+            subprocess.Popen([PYTHON, "-c", ASK, str(port), str(REQUESTS), str(seed)],
+                             user=0, env=place.environment) for seed in range(CLIENTS)
+        ]
+        assert [process.wait(60) for process in asking] == [0] * CLIENTS
+        watch.wait_events(2 * CLIENTS * REQUESTS)
+        events = finish(watch)
+    finally:
+        end_process(server, signal.SIGQUIT)
+    logged = [line.split() for line in (path / "access").read_text().splitlines()]
+    witness = sorted((int(peer), int(n), method, uri, int(status))
+                     for n, peer, method, uri, status in logged)
+    counts, found = {}, []
+    for event in events:
+        told, peer = event["http"], event["connection"]["rport"]
+        if told["event"] == "RESPONSE":
+            counts[peer] = counts.get(peer, 0) + 1
+            assert told["latency_us"] > 0
+            found.append((peer, counts[peer], told["method"], told["target"], told["status"]))
+    assert len(events) == 2 * len(witness) == 2 * CLIENTS * REQUESTS
+    assert sorted(found) == witness
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return not probe.connect_ex(("127.0.0.1", port))
