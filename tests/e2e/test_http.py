@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
 import wire
-from harness import ALICE, BOB, CAROL, PYTHON, end_process, scaled, wait_until
+from harness import ALICE, BOB, CAROL, PYTHON, SERVICE_USER, end_process, scaled, wait_until
 
 HTTP = "subscribe", "--events", "http", "-v", "--stats", "-o", "json"
 SECRET = "5ecret"  # in what must never be shown
@@ -307,8 +308,8 @@ def said(talk):
 @pytest.mark.parametrize("who", ["root", "http group"])
 def test_redacted(start_collector, talk, netwatch, who):
     """Who may see all sees no values of strangers' queries."""
-    collector = start_collector("--http-group", "tape")
-    uid, groups = (0, ()) if who == "root" else (CAROL, (os_group("tape"),))
+    collector = start_collector("--http-group", SERVICE_USER)
+    uid, groups = (0, ()) if who == "root" else (CAROL, (os_group(SERVICE_USER),))
     end = netwatch(*HTTP, "--port", talk.port, uid=uid, groups=groups, socket=collector.socket)
     end.wait_subscribed()
     own = netwatch(*HTTP, "--port", talk.port, uid=ALICE, socket=collector.socket)
@@ -333,10 +334,10 @@ def os_group(name):
 
 def test_scope_all(start_collector, talk, netwatch, actor):
     """Connections of all users, but HTTP of the own uid only; a line on stderr says so."""
-    collector = start_collector("--group", "games")
+    collector = start_collector("--group", SERVICE_USER, "--http-group", "nw-no-such-group")
     mine = Talk(actor, client=CAROL, server=CAROL)
     end = netwatch(*HTTP, "--port", f"{talk.port},{mine.port}", uid=CAROL,
-                   groups=(os_group("games"),), socket=collector.socket).wait_subscribed()
+                   groups=(os_group(SERVICE_USER),), socket=collector.socket).wait_subscribed()
     assert b"netwatch-http" in b"".join(end.err.lines)
     said(talk)
     said(mine)
@@ -384,6 +385,7 @@ def test_filters(talk, watch, half):
     for number, (method, target, host, status) in enumerate(CONVERSATION):
         talk.ask(head(f"{method} {target} HTTP/1.1", Host=host))
         wait_until(lambda: len(plain.out.lines) == 2 * number + 1, "the request is told")
+        time.sleep(0.002)  # for --min-latency 1ms
         talk.answer(head(f"HTTP/1.1 {status} Why", Content_Length=0))
     talk.close()
     plain.wait_events(len(ALL))
