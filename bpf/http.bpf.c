@@ -104,17 +104,27 @@ static __always_inline __u32 first_byte(__u64 hit)
 	return ((((hit & -hit) - 1) & ones) * ones >> 56) - 1;
 }
 
-/* The place behind an empty line in n bytes, with PAD bytes of zero behind them; or 0. */
+/*
+ * The place behind an empty line in n bytes, with PAD bytes of zero behind them; or 0. The empty
+ * statements keep the compiler from splitting the loop: the verifier of Linux 6.1 would follow
+ * paths that cannot be, on which nothing is returned.
+ */
 static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u32 size)
 {
+	int found = 0;
+
 	for (__u32 at = 0; at < size && at < n; at += 8) {
 		__u64 hit = empty_lines(data + at);
 		__u32 i = first_byte(hit) & 7;
 
-		if (hit)
-			return at + i + (data[at + i + 1] == '\r' ? 3 : 2);
+		if (hit) {
+			found = at + i + (data[at + i + 1] == '\r' ? 3 : 2);
+			break;
+		}
+		asm volatile("" : "+r"(at), "+r"(found));
 	}
-	return 0;
+	asm volatile("" : "+r"(found));
+	return found;
 }
 
 /* No static functions, so that the verifier looks at each once, not at every call. */
