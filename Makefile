@@ -4,6 +4,7 @@
 #   sudo make run           install what is missing, build, start, and show live events
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
 #   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it
+#   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
 #   sudo make bench         ratios against none and against other tools, about two minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
 #   make install            DESTDIR= PREFIX=/usr/local
@@ -39,11 +40,11 @@ PROTO     := $(B)/proto/netwatch.pb-c.h
 PROTO_OBJ := $(B)/proto/netwatch.pb-c.o $(B)/proto/google/protobuf/timestamp.pb-c.o
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
-FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench,$(d)/*.[ch]))
+FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz,$(d)/*.[ch]))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels unit run bench format check-format install clean
+.PHONY: all test test-kernels unit fuzz run bench format check-format install clean
 
 all: $(B)/netwatch-collector $(B)/netwatch
 
@@ -86,13 +87,24 @@ $(B)/tests/test_client_%: tests/unit/test_client_%.c $(B)/client.a $(B)/common.a
 	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_client)
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/collector.a $(B)/common.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_collector)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_collector) $(LIBS_test)
+# Another parser, to compare with.
+$(B)/tests/test_http_oracle: LIBS_test := -lhttp_parser
 
 $(B)/tests/bench/traffic: $(call objs,tests/bench)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS) -o $@ $^
 
 unit: $(if $(T),$(filter %/test_$(T),$(UNIT)),$(UNIT))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
+
+# No fuzzer but the programs themselves: each changes samples at random, FUZZ_RUNS times.
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard collector/http/*.c)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) -O1 -g \
+		-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined \
+		-I. -Ibpf -o $@ $(filter %.c,$^)
+fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
+	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 
 test test-kernels run bench:
 	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \

@@ -11,6 +11,7 @@
 #include "cgroup.h"
 #include "escape.h"
 #include "filter.h"
+#include "filter_set.h"
 #include "log.h"
 #include "number.h"
 #include "ports.h"
@@ -20,10 +21,9 @@
 #define PID_MAX	  4194304
 #define NETNS_DIR "/run/netns"
 
-static const char no_memory[] = "out of memory";
+const char filter_no_memory[] = "out of memory";
 
-/* Makes room for one more element of size bytes in *array, which a protobuf message owns. */
-static void *grow(void *array, size_t *count, size_t size)
+void *filter_grow(void *array, size_t *count, size_t size)
 {
 	char *grown;
 
@@ -35,24 +35,22 @@ static void *grow(void *array, size_t *count, size_t size)
 	return memset(grown + (*count)++ * size, 0, size);
 }
 
-/* The set at target, made when it is not there yet. */
-static void *set_at(struct filter *filter, size_t target, const ProtobufCMessageDescriptor *type)
+void *filter_member(void *message, size_t target, const ProtobufCMessageDescriptor *type)
 {
-	ProtobufCMessage **set = (ProtobufCMessage **)((char *)filter->message + target);
+	ProtobufCMessage **member = (ProtobufCMessage **)((char *)message + target);
 
-	if (!*set) {
-		*set = malloc(type->sizeof_message);
-		if (*set)
-			protobuf_c_message_init(type, *set);
+	if (!*member) {
+		*member = malloc(type->sizeof_message);
+		if (*member)
+			protobuf_c_message_init(type, *member);
 	}
-	return *set;
+	return *member;
 }
 
-/* Appends to set->any, or with negate to set->none. NULL: no memory. */
-#define APPEND(set, negate)                                                    \
-	(!(set)	    ? NULL                                                     \
-	 : (negate) ? grow(&(set)->none, &(set)->n_none, sizeof(*(set)->none)) \
-		    : grow(&(set)->any, &(set)->n_any, sizeof(*(set)->any)))
+static void *set_at(struct filter *filter, size_t target, const ProtobufCMessageDescriptor *type)
+{
+	return filter_member(filter->message, target, type);
+}
 
 static const char *add_ports(struct filter *filter, size_t target, bool negate, const char *text)
 {
@@ -64,10 +62,10 @@ static const char *add_ports(struct filter *filter, size_t target, bool negate, 
 	if (reason)
 		return reason;
 	range = malloc(sizeof(*range));
-	slot = range ? APPEND(set, negate) : NULL;
+	slot = range ? FILTER_APPEND(set, negate) : NULL;
 	if (!slot) {
 		free(range);
-		return no_memory;
+		return filter_no_memory;
 	}
 	netwatch__port_range__init(range);
 	range->has_first = true;
@@ -90,11 +88,11 @@ static const char *add_prefix(struct filter *filter, size_t target, bool negate,
 		return reason;
 	message = malloc(sizeof(*message));
 	address = malloc(prefix.size);
-	slot = message && address ? APPEND(set, negate) : NULL;
+	slot = message && address ? FILTER_APPEND(set, negate) : NULL;
 	if (!slot) {
 		free(message);
 		free(address);
-		return no_memory;
+		return filter_no_memory;
 	}
 	netwatch__prefix__init(message);
 	memcpy(address, prefix.address, prefix.size);
@@ -110,10 +108,10 @@ static const char *add_prefix(struct filter *filter, size_t target, bool negate,
 static const char *add_number(struct filter *filter, size_t target, bool negate, uint64_t number)
 {
 	Netwatch__NumberSet *set = set_at(filter, target, &netwatch__number_set__descriptor);
-	uint64_t *slot = APPEND(set, negate);
+	uint64_t *slot = FILTER_APPEND(set, negate);
 
 	if (!slot)
-		return no_memory;
+		return filter_no_memory;
 	*slot = number;
 	return NULL;
 }
@@ -143,7 +141,7 @@ static const char *add_user(struct filter *filter, size_t target, bool negate, c
 	return add_number(filter, target, negate, user->pw_uid);
 }
 
-static bool is_utf8(const char *text, size_t size)
+bool filter_is_utf8(const char *text, size_t size)
 {
 	uint32_t rune;
 
@@ -161,16 +159,16 @@ static const char *add_name(struct filter *filter, size_t target, bool negate, c
 	size_t length = strnlen(text, COMM_MAX);
 	char **slot, *copy;
 
-	if (!is_utf8(text, length))
+	if (!filter_is_utf8(text, length))
 		return "not UTF-8";
 	if (text[length])
 		log_warn("the kernel keeps %d bytes of a name: watching \"%.*s\"", COMM_MAX,
 			 COMM_MAX, text);
 	copy = strndup(text, length);
-	slot = copy ? APPEND(set, negate) : NULL;
+	slot = copy ? FILTER_APPEND(set, negate) : NULL;
 	if (!slot) {
 		free(copy);
-		return no_memory;
+		return filter_no_memory;
 	}
 	*slot = copy;
 	return NULL;
@@ -289,7 +287,7 @@ static int settle(const struct filter_choice *choice, unsigned all, int **list, 
 	if (!left)
 		return -EINVAL;
 	for (unsigned value = 0; left != all && left >> value; value++) {
-		int *slot = left >> value & 1 ? grow(list, count, sizeof(**list)) : NULL;
+		int *slot = left >> value & 1 ? filter_grow(list, count, sizeof(**list)) : NULL;
 
 		if (slot)
 			*slot = (int)value;
@@ -307,10 +305,11 @@ const char *filter_finish(struct filter *filter)
 		       (int **)&message->family, &message->n_family);
 
 	if (err)
-		return err == -ENOMEM ? no_memory : "-4 and -6 together leave no family";
+		return err == -ENOMEM ? filter_no_memory : "-4 and -6 together leave no family";
 	err = settle(&filter->role, 1u << NETWATCH__ROLE__CLIENT | 1u << NETWATCH__ROLE__SERVER,
 		     (int **)&message->role, &message->n_role);
 	if (err)
-		return err == -ENOMEM ? no_memory : "the --role options together leave no role";
+		return err == -ENOMEM ? filter_no_memory
+				      : "the --role options together leave no role";
 	return NULL;
 }

@@ -18,7 +18,8 @@ struct filter {
 	struct filter_choice family, role;
 };
 
-/* One kind of value, and how to add it: to the set at target (offset in Netwatch__Filter). */
+/* One kind of value, and how to add it: to the set at target: offset in Netwatch__Filter, or for
+ * HTTP in Netwatch__HttpFilter. */
 struct filter_kind {
 	const char *noun; /* for messages */
 	/* NULL, or the reason for which text is no such value. */
@@ -26,7 +27,8 @@ struct filter_kind {
 };
 
 extern const struct filter_kind filter_ports, filter_prefixes, filter_pids, filter_names,
-	filter_users, filter_roles, filter_families, filter_namespaces, filter_cgroups;
+	filter_users, filter_roles, filter_families, filter_namespaces, filter_cgroups,
+	filter_http_texts, filter_http_statuses, filter_http_latencies;
 
 /* Values of filter_roles, ended by NULL. */
 extern const char *const filter_role_words[];

@@ -165,6 +165,9 @@ static int set_fields(struct options *options, const struct option_row *row, con
 #define FLAG(member)	     MEMBER(set_flag, member)
 #define FILTER(what, set_) \
 	.set = set_filter, .kind = &filter_##what, .target = offsetof(Netwatch__Filter, set_)
+#define HTTP(what, set_)                                \
+	.set = set_filter, .kind = &filter_http_##what, \
+	.target = offsetof(Netwatch__HttpFilter, set_)
 #define FAMILY(number) .set = set_filter, .kind = &filter_families, .target = (number)
 
 /* clang-format off */
@@ -205,6 +208,16 @@ const struct option_row options_table[] = {
 	 WATCH, FILTER(namespaces, netns), .complete = COMPLETE_FILES},
 	{"cgroup", {}, 0, "PATH", "cgroup, with those below it", WATCH, FILTER(cgroups, cgroup),
 	 .complete = COMPLETE_DIRECTORIES},
+	{"http-method", {}, 0, "METHOD", "of HTTP events only: the method, such as GET,HEAD",
+	 COMMAND_SUBSCRIBE, HTTP(texts, method)},
+	{"http-host", {}, 0, "NAME", "of HTTP events only: the host asked for, without a port",
+	 COMMAND_SUBSCRIBE, HTTP(texts, host)},
+	{"http-path", {}, 0, "GLOB", "of HTTP events only: the path, such as '/api/*'",
+	 COMMAND_SUBSCRIBE, HTTP(texts, path)},
+	{"http-status", {}, 0, "STATUS", "of HTTP events only responses such as 404,500-599",
+	 COMMAND_SUBSCRIBE, HTTP(statuses, status)},
+	{"min-latency", {}, 0, "TIME", "of HTTP events only responses that took so long, as 10ms",
+	 COMMAND_SUBSCRIBE, HTTP(latencies, min_latency_us)},
 	{"not", {}, 0, NULL, "turn the one option after it round", WATCH, FLAG(negate)},
 
 	{.help = "How it comes out, and when it ends:"},

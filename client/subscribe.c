@@ -31,6 +31,11 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	if (hello->has_scope && hello->scope == NETWATCH__SCOPE__NOTHING)
 		session_note(session, "the collector cannot tell who you are (an unmapped uid), so "
 				      "you see nothing");
+	if (hello->has_scope && hello->scope == NETWATCH__SCOPE__ALL &&
+	    categories_have(asked, "http"))
+		session_note(session,
+			     "of HTTP you see what your own uid sends and receives; all of "
+			     "it is for group netwatch-http");
 	if (options->last || options->since) {
 		log_error("--%s: the collector keeps no events; it needs --history",
 			  options->last ? "last" : "since");

@@ -5,10 +5,11 @@
 #include "category.h"
 #include "category/congestion.h"
 #include "category/conn.h"
+#include "category/error.h"
+#include "category/http.h"
 #include "category/packet.h"
 #include "category/retransmit.h"
 #include "category/tcpinfo.h"
-#include "category/error.h"
 #include "kernel_side.h"
 
 const struct category *const categories[] = {
@@ -18,6 +19,7 @@ const struct category *const categories[] = {
 	[NW_CATEGORY_CONGESTION] = &category_congestion,
 	[NW_CATEGORY_TCPINFO] = &category_tcpinfo,
 	[NW_CATEGORY_ERROR] = &category_error,
+	[NW_CATEGORY_HTTP] = &category_http,
 };
 const size_t n_categories = sizeof(categories) / sizeof(categories[0]);
 

@@ -11,6 +11,7 @@
 
 struct bpf_object;
 struct btf;
+struct filter;
 struct nw_record;
 struct wire;
 
@@ -23,6 +24,30 @@ struct category_hook {
 				NULL */
 	uint64_t wants;	     /* its programs are attached for these bits of enum nw_want; 0: wants
 				and also of the category */
+};
+
+/* An event that records of a category made, which are none themselves. Valid during the call. */
+struct made {
+	const struct nw_record
+		*record;  /* the last of them, whose receivers and connection it has */
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	const void *what; /* of its category */
+};
+
+typedef void maker_fn(void *arg, const struct made *made);
+
+/* How a category makes events of records. There is one ring, so one such state for each. */
+struct category_maker {
+	/* Calls made(arg, event) for each event that this record completes. False: too short. */
+	bool (*take)(const struct nw_record *record, size_t size, maker_fn *made, void *arg);
+	/* Here records may be missing, nobody knows whose. */
+	void (*gap)(void);
+	/* Nobody wants the category: nothing is kept. */
+	void (*forget)(void);
+	/* Writes the member's fields; redacted: for who must not see all of it. */
+	void (*write)(struct wire *w, const struct made *made, bool redacted);
+	/* Does the filter's part for this category accept it? */
+	bool (*accepts)(const struct filter *filter, const struct made *made);
 };
 
 struct category {
@@ -49,6 +74,7 @@ struct category {
 	 * False: the record is too short, nothing may be sent.
 	 */
 	bool (*write)(struct wire *w, const struct nw_record *record, size_t size);
+	const struct category_maker *maker; /* instead of write; or NULL */
 };
 
 /* By enum nw_category. */

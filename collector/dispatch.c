@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "category.h"
 #include "dispatch.h"
 #include "drain.h"
 #include "event.h"
+#include "filter.h"
 #include "kernel_side.h"
 #include "log.h"
 #include "ring.h"
@@ -19,11 +21,17 @@ struct dispatch {
 	TAILQ_HEAD(, dispatch_mark) marks; /* positions ascend */
 	struct dispatch_mark losses;	   /* set while there are some to tell */
 	struct stream *streams[NW_SLOTS];  /* NULL: nobody's bit */
-	uint64_t with_address;		   /* bits of slots */
-	uint64_t dirty;			   /* bits of slots whose stream has a block */
-	uint64_t lost_any;		   /* nw_shared.lost_any, as last seen */
-	uint64_t looked_ns;		   /* when losses were last told or none were seen */
-	int64_t unix_offset;		   /* of this turn */
+	const struct filter *filters[NW_SLOTS];
+	uint64_t with_address; /* bits of slots */
+	uint64_t making;       /* of those who want events that records make */
+	uint64_t making_lost;  /* what these had lost, as last seen */
+	uint64_t making_any;   /* nw_shared.lost_any at that time */
+	uint64_t gap_end;      /* until there records may be missing */
+	bool gap;	       /* gap_end is still to come */
+	uint64_t dirty;	       /* bits of slots whose stream has a block */
+	uint64_t lost_any;     /* nw_shared.lost_any, as last seen */
+	uint64_t looked_ns;    /* when losses were last told or none were seen */
+	int64_t unix_offset;   /* of this turn */
 };
 
 /* ------------------------------------------------------------------ marks */
@@ -86,6 +94,125 @@ static bool reach_marks(struct dispatch *d)
 	return any;
 }
 
+/* ------------------------------------------------- events made of records */
+
+/* What is done while frames are made of one event. */
+struct making {
+	struct dispatch *dispatch;
+	const struct category *category;
+};
+
+enum view { WITH_ADDRESS = 1, REDACTED = 2, VIEWS = 4 };
+
+static uint64_t making_lost(const struct dispatch *d)
+{
+	uint64_t total = 0;
+
+	for (uint64_t left = d->making; left; left &= left - 1)
+		total += lost_total(d, (unsigned)__builtin_ctzll(left));
+	return total;
+}
+
+static void begin_gap(struct dispatch *d)
+{
+	d->making_any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
+	d->making_lost = making_lost(d);
+	d->gap_end = ring_end(d->ring);
+	d->gap = true;
+}
+
+/* Before each record: what is lost now may have been before it, or before any until the end. */
+static void tell_gap(struct dispatch *d, const struct category_maker *maker)
+{
+	uint64_t any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
+
+	if (any != d->making_any && making_lost(d) != d->making_lost)
+		begin_gap(d);
+	d->making_any = any;
+	if (!d->gap)
+		return;
+	maker->gap();
+	d->gap = ring_position(d->ring) < d->gap_end;
+}
+
+/* Outside one's own uid content is redacted, and with scope ALL there is none. */
+static void on_made(void *arg, const struct made *made)
+{
+	const struct making *making = arg;
+	struct dispatch *d = making->dispatch;
+	const struct category_maker *maker = making->category->maker;
+	uint64_t receivers, unix_ns = made->record->time_ns + (uint64_t)d->unix_offset;
+	struct event_frame frames[VIEWS];
+	bool encoded[VIEWS] = {false};
+
+	for (receivers = made->record->receivers; receivers; receivers &= receivers - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(receivers), view;
+		const struct filter *filter = d->filters[slot];
+		bool own;
+
+		if (!d->streams[slot])
+			continue;
+		own = filter->viewer == made->record->connection.uid;
+		if (!own && filter->scope != NETWATCH__SCOPE__ALL_WITH_HTTP)
+			continue;
+		if (!maker->accepts(filter, made)) {
+			stream_filtered(d->streams[slot]);
+			continue;
+		}
+		view = (own ? 0 : REDACTED) | (filter->with_address ? WITH_ADDRESS : 0);
+		if (!encoded[view] && event_from_made(&frames[view], making->category, made,
+						      d->unix_offset, view & WITH_ADDRESS, !own)) {
+			log_error("an event of category %s is too long", making->category->name);
+			return;
+		}
+		encoded[view] = true;
+		stream_event(d->streams[slot], frames[view].data, frames[view].size, unix_ns);
+		d->dirty |= 1ULL << slot;
+	}
+}
+
+/* True: the record is of a category that makes events of its records. */
+static bool make(struct dispatch *d, const struct nw_record *record, size_t size)
+{
+	uint32_t number = record->connection.category;
+	struct making making = {.dispatch = d};
+
+	if (number >= n_categories || !categories[number]->maker)
+		return false;
+	making.category = categories[number];
+	tell_gap(d, making.category->maker);
+	if (!making.category->maker->take(record, size, on_made, &making))
+		log_error("a record of category %u and %zu bytes", number, size);
+	return true;
+}
+
+static bool wants_making(const struct filter *filter, const struct category *category)
+{
+	return category->maker && filter->wants & category->wants;
+}
+
+static void open_making(struct dispatch *d, unsigned slot)
+{
+	for (size_t i = 0; i < n_categories; i++) {
+		if (!wants_making(d->filters[slot], categories[i]))
+			continue;
+		d->making |= 1ULL << slot;
+		begin_gap(d); /* of what nobody asked for until now the beginning is missing */
+	}
+}
+
+static void close_making(struct dispatch *d, unsigned slot)
+{
+	uint64_t before = d->making;
+
+	d->making &= ~(1ULL << slot);
+	d->making_lost = making_lost(d);
+	for (size_t i = 0; before && !d->making && i < n_categories; i++) {
+		if (categories[i]->maker)
+			categories[i]->maker->forget();
+	}
+}
+
 /* --------------------------------------------------------------- the turn */
 
 static void on_record(void *arg, const void *data, size_t size)
@@ -100,6 +227,8 @@ static void on_record(void *arg, const void *data, size_t size)
 		log_error("a record of %zu bytes", size);
 		return;
 	}
+	if (make(d, record, size))
+		return;
 	unix_ns = record->time_ns + (uint64_t)d->unix_offset;
 	for (receivers = record->receivers; receivers; receivers &= receivers - 1) {
 		unsigned slot = (unsigned)__builtin_ctzll(receivers);
@@ -167,17 +296,22 @@ static size_t turn(void *arg, size_t budget)
 
 /* -------------------------------------------------------------- interface */
 
-void dispatch_open(struct dispatch *d, unsigned slot, struct stream *stream, bool with_address)
+void dispatch_open(struct dispatch *d, unsigned slot, struct stream *stream,
+		   const struct filter *filter)
 {
 	d->streams[slot] = stream;
 	d->with_address &= ~(1ULL << slot);
-	d->with_address |= (uint64_t)with_address << slot;
+	d->with_address |= (uint64_t) !!filter->with_address << slot;
+	d->filters[slot] = filter;
 	stream->lost = lost_total(d, slot);
+	open_making(d, slot);
 }
 
 void dispatch_close(struct dispatch *d, unsigned slot)
 {
 	d->streams[slot] = NULL;
+	d->filters[slot] = NULL;
+	close_making(d, slot);
 	d->dirty &= ~(1ULL << slot);
 }
 

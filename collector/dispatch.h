@@ -15,6 +15,7 @@
 #include "kernel_side.h"
 
 struct dispatch;
+struct filter;
 struct event_base;
 struct nw_shared;
 struct ring;
@@ -40,9 +41,12 @@ void dispatch_free(struct dispatch *dispatch);
 void dispatch_start(struct dispatch *dispatch);
 void dispatch_stop(struct dispatch *dispatch);
 
-/* Records with this slot's bit go to stream from now on; losses until now are not its. */
+/*
+ * Records with this slot's bit go to stream from now on; losses until now are not its. The filter,
+ * which says what the slot may see, stays until it is closed.
+ */
 void dispatch_open(struct dispatch *dispatch, unsigned slot, struct stream *stream,
-		   bool with_address);
+		   const struct filter *filter);
 void dispatch_close(struct dispatch *dispatch, unsigned slot);
 
 /*

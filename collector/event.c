@@ -151,7 +151,7 @@ static bool write_member(struct wire *w, const struct nw_record *record, size_t 
 		return false;
 	category = categories[record->connection.category];
 	begin = wire_begin(w, category->field);
-	if (!category->write(w, record, size))
+	if (!category->write || !category->write(w, record, size))
 		return false;
 	wire_end(w, begin);
 	return true;
@@ -167,6 +167,24 @@ int event_from_record(struct event_frame *frame, const struct nw_record *record,
 	wire_timestamp(&w, EVENT_TIME, record->time_ns + (uint64_t)unix_offset_ns);
 	write_connection(&w, &record->connection, with_address);
 	if (!write_member(&w, record, size) || w.overflow)
+		return -EBADMSG;
+	finish(frame, &w);
+	return 0;
+}
+
+int event_from_made(struct event_frame *frame, const struct category *category,
+		    const struct made *made, int64_t unix_offset_ns, bool with_address,
+		    bool redacted)
+{
+	struct wire w = wire_of(frame);
+	size_t begin;
+
+	wire_timestamp(&w, EVENT_TIME, made->time_ns + (uint64_t)unix_offset_ns);
+	write_connection(&w, &made->record->connection, with_address);
+	begin = wire_begin(&w, category->field);
+	category->maker->write(&w, made, redacted);
+	wire_end(&w, begin);
+	if (w.overflow)
 		return -EBADMSG;
 	finish(frame, &w);
 	return 0;

@@ -12,8 +12,10 @@
 struct nw_counters;
 struct nw_record;
 struct nw_row;
+struct category;
+struct made;
 
-#define EVENT_FRAME_MAX 1024 /* no event of ours is longer; one that were is refused */
+#define EVENT_FRAME_MAX 8192 /* no event of ours is longer; one that were is refused */
 
 /* A frame with its length prefix, ready for the stream. */
 struct event_frame {
@@ -29,6 +31,11 @@ struct event_frame {
  */
 int event_from_record(struct event_frame *frame, const struct nw_record *record, size_t size,
 		      int64_t unix_offset_ns, bool with_address);
+
+/* The same of an event that records of this category made; redacted: see category.h. */
+int event_from_made(struct event_frame *frame, const struct category *category,
+		    const struct made *made, int64_t unix_offset_ns, bool with_address,
+		    bool redacted);
 
 /*
  * Encodes what a walk found: conn, with the stage EXISTING, and behind it tcpinfo, unless

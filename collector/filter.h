@@ -19,6 +19,7 @@
 #define FILTER_VALUES_MAX   64 /* values of one dimension; more: LIMIT */
 #define FILTER_STRING_MAX   255
 #define FILTER_VALUE_SIZE   16
+#define FILTER_TEXTS_MAX    4096 /* bytes of all texts for HTTP, which a request bounds as well */
 
 enum filter_end { FILTER_LOCAL, FILTER_REMOTE, FILTER_EITHER, FILTER_ENDS };
 
@@ -51,6 +52,23 @@ struct filter_values {
 	uint8_t item[FILTER_VALUES_MAX][FILTER_VALUE_SIZE]; /* as in struct nw_value */
 };
 
+enum filter_text { FILTER_METHOD, FILTER_HOST, FILTER_PATH, FILTER_TEXTS };
+
+/* Places of texts, in filter_http.text: first the any, then the none, each sorted. */
+struct filter_texts {
+	uint32_t any, none;
+	uint16_t at[FILTER_VALUES_MAX];
+};
+
+/* For http events only. All zero: every one. */
+struct filter_http {
+	struct filter_texts texts[FILTER_TEXTS]; /* methods and hosts in lower case */
+	struct filter_ports status;
+	uint64_t min_latency_us, max_latency_us; /* 0: not given; max is excluded */
+	uint32_t used;
+	char text[FILTER_TEXTS_MAX];
+};
+
 struct filter {
 	uint64_t wants;	       /* bits of enum nw_want */
 	uint32_t scope;	       /* enum Netwatch__Scope */
@@ -59,10 +77,15 @@ struct filter {
 	uint32_t roles;	       /* bits of enum nw_role */
 	uint32_t with_address; /* kernel addresses are shown */
 	uint32_t interval_ms;  /* of reports; 0 without NW_WANT_TCPINFO */
+	uint32_t viewer; /* uid that sees it, since it tells what of HTTP; 0 without NW_WANT_HTTP */
+	uint32_t reserved;
 	struct filter_ports ports[FILTER_ENDS];
 	struct filter_prefixes prefixes[FILTER_ENDS];
 	struct filter_values values[NW_DIMENSIONS];
+	struct filter_http http;
 };
+
+struct http_event;
 
 /* Why a filter was refused. */
 struct filter_error {
@@ -76,6 +99,13 @@ struct filter_error {
  */
 int filter_parse(struct filter *filter, const Netwatch__Filter *message,
 		 struct filter_error *error);
+
+/* Its part for HTTP, which is zero before: see filter_parse. */
+int filter_http_parse(struct filter_http *http, const Netwatch__HttpFilter *message,
+		      struct filter_error *error);
+
+/* What an event does not have is in none of the filter's sets. */
+bool filter_http_accepts(const struct filter_http *http, const struct http_event *event);
 
 /* -EPERM with *error if the filter names uids that its scope does not cover, else 0. */
 int filter_check_scope(const struct filter *filter, struct filter_error *error);

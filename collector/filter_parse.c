@@ -291,5 +291,7 @@ int filter_parse(struct filter *filter, const Netwatch__Filter *message, struct 
 		err = parse_names(filter, message->comm, error);
 	if (!err)
 		err = parse_numbers(filter, NW_CGROUP, message->cgroup, error);
+	if (!err && message->http)
+		err = filter_http_parse(&filter->http, message->http, error);
 	return err;
 }

@@ -145,6 +145,10 @@ static void handle_subscribe(struct peer *peer, const Netwatch__Request *request
 	if (!parse_filter(peer, &filter, subscribe->filter) ||
 	    !add_categories(peer, &filter, subscribe) || !set_interval(peer, &filter, subscribe))
 		return;
+	if (filter.wants & 1ULL << NW_WANT_HTTP)
+		filter.viewer = peer->uid;
+	else
+		memset(&filter.http, 0, sizeof(filter.http));
 	peer->state = PEER_SUBSCRIBED;
 	peer->reason = NETWATCH__BYE__REASON__DONE;
 	peer->reader.existing = subscribe->has_existing && subscribe->existing &&

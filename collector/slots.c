@@ -39,11 +39,11 @@ static void free_slot(void *arg)
 	uint64_t wants;
 	int err;
 
+	dispatch_close(slots->dispatch, slots_index(slot));
 	free(slot->filter);
 	slot->filter = NULL;
 	if (slot->interval >= 0)
 		reports_give_back(slots->reports, slot->interval);
-	dispatch_close(slots->dispatch, slots_index(slot));
 	stream_deinit(&slot->stream);
 	slot->state = SLOT_FREE;
 	event_active(slots->pump, EV_TIMEOUT, 0);
@@ -129,7 +129,7 @@ static int publish(struct slots *slots)
 		if (slot->state != SLOT_WAITING)
 			continue;
 		slot->state = SLOT_LIVE;
-		dispatch_open(slots->dispatch, i, &slot->stream, slot->filter->with_address);
+		dispatch_open(slots->dispatch, i, &slot->stream, slot->filter);
 		set_bit(slots, slot, true);
 	}
 	return 0;
@@ -299,6 +299,13 @@ uint64_t slots_matched(const struct reader *reader)
 	if (reader->state == READER_READING || reader->state == READER_LEAVING)
 		return stream_matched(&reader->slot->stream, reader);
 	return reader->state == READER_NONE ? reader->matched_base : 0;
+}
+
+uint64_t slots_filtered(const struct reader *reader)
+{
+	if (reader->state == READER_READING || reader->state == READER_LEAVING)
+		return stream_filtered_of(&reader->slot->stream, reader);
+	return reader->state == READER_NONE ? reader->filtered_base : 0;
 }
 
 struct slots *slots_new(struct event_base *base, struct probe *probe, struct walks *walks,

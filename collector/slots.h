@@ -43,5 +43,7 @@ void slots_abandon(struct slots *slots, struct reader *reader);
 unsigned slots_number(const struct reader *reader);
 /* Events that carried this reader's bit so far. */
 uint64_t slots_matched(const struct reader *reader);
+/* Of these, those that its filter dropped in the collector. */
+uint64_t slots_filtered(const struct reader *reader);
 
 #endif

@@ -72,6 +72,12 @@ void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint
 	block->last_ns = unix_ns;
 }
 
+void stream_filtered(struct stream *stream)
+{
+	stream->matched++;
+	stream->filtered++;
+}
+
 void stream_flush(struct stream *stream)
 {
 	struct block *block = stream->block;
@@ -104,6 +110,7 @@ void stream_join(struct stream *stream, struct reader *reader)
 {
 	stream_flush(stream);
 	reader->matched_base = stream->matched;
+	reader->filtered_base = stream->filtered;
 	TAILQ_INSERT_TAIL(&stream->readers, reader, link);
 }
 
@@ -111,10 +118,16 @@ void stream_leave(struct stream *stream, struct reader *reader)
 {
 	stream_flush(stream);
 	reader->matched_base = stream_matched(stream, reader); /* from here on the total itself */
+	reader->filtered_base = stream_filtered_of(stream, reader);
 	TAILQ_REMOVE(&stream->readers, reader, link);
 }
 
 uint64_t stream_matched(const struct stream *stream, const struct reader *reader)
 {
 	return stream->matched - reader->matched_base + reader->lost_kernel;
+}
+
+uint64_t stream_filtered_of(const struct stream *stream, const struct reader *reader)
+{
+	return stream->filtered - reader->filtered_base;
 }

@@ -61,6 +61,7 @@ struct reader {
 	uint64_t lost_queue;  /* events, by ops->block */
 	uint64_t lost_kernel; /* events */
 	uint64_t matched_base;
+	uint64_t filtered_base;
 
 	/* of slots.c and stream.c */
 	struct slot *slot;
@@ -78,7 +79,8 @@ TAILQ_HEAD(reader_list, reader);
 struct stream {
 	struct reader_list readers;
 	struct block *block; /* being filled; NULL: empty */
-	uint64_t matched;    /* records read with this slot's bit */
+	uint64_t matched;    /* events with this slot's bit */
+	uint64_t filtered;   /* of them, dropped by its filter in the collector */
 	uint64_t lost;	     /* events lost in the ring, told so far */
 };
 
@@ -87,6 +89,8 @@ void stream_deinit(struct stream *stream);
 
 /* Appends the frame of one event. Needs no memory: there is one block in reserve. */
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns);
+/* The same of an event that the slot's filter drops. */
+void stream_filtered(struct stream *stream);
 /* Hands what is gathered to the readers. */
 void stream_flush(struct stream *stream);
 /* The total of events lost in the ring is now `total`: tells the readers what is new. */
@@ -97,5 +101,7 @@ void stream_leave(struct stream *stream, struct reader *reader);
 
 /* Events that carried this reader's bit since it joined. */
 uint64_t stream_matched(const struct stream *stream, const struct reader *reader);
+/* Of these, those that the slot's filter dropped here. */
+uint64_t stream_filtered_of(const struct stream *stream, const struct reader *reader);
 
 #endif

@@ -87,6 +87,7 @@ void subscription_totals(const struct peer *peer, Netwatch__Totals *totals)
 	totals->has_lost_kernel = totals->has_lost_queue = totals->has_duration_us = 1;
 	totals->matched = slots_matched(reader);
 	totals->delivered = reader->delivered;
+	totals->filtered = slots_filtered(reader);
 	totals->lost_kernel = reader->lost_kernel;
 	totals->lost_queue = reader->lost_queue;
 	totals->duration_us = peer->live ? (end - reader->start_ns) / 1000 : 0;

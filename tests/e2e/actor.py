@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -159,6 +160,25 @@ def give(fd, uid):
 
 def send(fd, count):
     sockets[fd].sendall(b"x" * count)
+
+
+def say(fd, data, piece=0):
+    """Bytes, as hex; with piece so many at a time, each at once."""
+    data = bytes.fromhex(data)
+    if not piece:
+        sockets[fd].sendall(data)
+        return
+    sockets[fd].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(data), piece):
+        sockets[fd].sendall(data[at:at + piece])
+
+
+def send_file(fd, count):
+    """The same from a file, by sendfile."""
+    with tempfile.TemporaryFile() as file:
+        file.write(b"x" * count)
+        file.seek(0)
+        sockets[fd].sendfile(file)
 
 
 def receive(fd, count):
@@ -396,9 +416,9 @@ def whoami():
 
 COMMANDS = [
     enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, receive, timed_send, timed_receive, sends_each, waiting,
-    receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option, use, raw_segment,
-    open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
+    hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
+    sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option,
+    use, raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
     whoami,
 ]
 

@@ -70,7 +70,7 @@ def test_table(netwatch, collector):
     assert heads == [[name, "yes" if name in have else "no"] for name in NAMES], text
     assert re.search(rf"^conn +yes +{STATE} +yes$", text, re.M), text
     assert re.search(rf"^ +{RECEIVE} +yes$", text, re.M), text
-    assert re.search(r"^http +no +this version of the collector does not have it$", text, re.M)
+    assert re.search(r"^http +yes +cgroup_skb/ingress +yes$", text, re.M), text
     assert re.search(r"^BTF +yes$", text, re.M), text
 
 
@@ -194,7 +194,7 @@ def test_no_btf(place):
     assert done.returncode == 78 and not done.stderr, done
     assert re.search(rf"^conn +no +{STATE} +this kernel has no BTF$", done.stdout, re.M), done
     assert re.search(r"^BTF +this kernel has no BTF", done.stdout, re.M), done
-    assert re.search(r"^http +no +this version", done.stdout, re.M), done
+    assert re.search(r"^http +no +cgroup_skb/ingress +this kernel has no BTF$", done.stdout, re.M), done
 
 
 # ------------------------------------------------------------ hooks that lack

@@ -26,11 +26,6 @@ LATER = {
     "record": "comes with replay",
     "replay": "its filters are those of the collector, which the client does not have yet",
     "--history": "nothing is kept yet",
-    "--http-method": "category http",
-    "--http-host": "category http",
-    "--http-path": "category http",
-    "--http-status": "category http",
-    "--min-latency": "category http",
 }
 # Offered, and accepted here; what they tell is tried where a link loses what it should.
 ELSEWHERE_CATEGORIES = {
@@ -39,9 +34,13 @@ ELSEWHERE_CATEGORIES = {
     "packet": "test_packet.py",
     "error": "test_error.py",
     "– times": "test_packet_times.py",
+    "http": "test_http.py",
+}
+ELSEWHERE_FILTERS = {
+    word: "test_http.py"
+    for word in ("--http-method", "--http-host", "--http-path", "--http-status", "--min-latency")
 }
 LATER_CATEGORIES = {
-    "http": "reads payload",
 }
 
 
@@ -80,7 +79,7 @@ def test_nothing_is_tried_that_is_not_promised():
     tried = {
         *options.COMMANDS, *options.COLLECTOR, *options.FILTERS, *output.OUTPUT, *limits.LIMITS,
         *limits.ERRORS, *limits.EXITS, *LATER, *LATER_CATEGORIES,
-        *ELSEWHERE_CATEGORIES,
+        *ELSEWHERE_CATEGORIES, *ELSEWHERE_FILTERS,
     }
     assert tried <= named
 
@@ -166,6 +165,9 @@ def test_all(world):
 def test_filter_option(world, word):
     if word in LATER:
         refused(world.run("subscribe", word, "1"), word)
+    elif word in ELSEWHERE_FILTERS:
+        done = world.run(*CONN, word, "200", "--no-follow", "-v")
+        assert done.returncode == 0 and re.search("^subscribed", done.stderr, re.M), done
     else:
         look_up(options.FILTERS, word)
         options.try_filter(world, word)

@@ -10,6 +10,7 @@
 
 #include "cmocka_all.h"
 #include "collector/dispatch.h"
+#include "collector/filter.h"
 #include "collector/kernel_side.h"
 #include "collector/ring.h"
 #include "collector/stream.h"
@@ -45,6 +46,7 @@ struct fake {
 
 static struct fake fakes[READERS];
 static unsigned long left_readers;
+static const struct filter any_filter;
 
 static int begin(void **state)
 {
@@ -64,7 +66,7 @@ static int begin(void **state)
 	for (unsigned i = 0; i < SLOTS; i++) {
 		t.shared->lost[i][i] = 1000 * i; /* of the slot's life before */
 		stream_init(&t.streams[i]);
-		dispatch_open(t.dispatch, i, &t.streams[i], false);
+		dispatch_open(t.dispatch, i, &t.streams[i], &any_filter);
 	}
 	dispatch_start(t.dispatch);
 	return 0;

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Category http: segments that begin like a message, and those that continue a head that is
+ * not complete, leave the kernel; the collector parses them. Of any other segment a socket's
+ * storage is looked at, and the payload's first bytes. Cgroup programs read payload wherever it
+ * lies, so that sendfile and splice are seen as well.
+ */
+#include "segment.bpf.h"
+#include "http.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define PAD 16 /* bytes of zero behind what was captured, for whole words */
+
+/* How a piece ends, as far as an empty line may begin there. */
+enum ending { ENDS_OTHERWISE, ENDS_WITH_LF, ENDS_WITH_LF_CR };
+
+/* One of a socket's two byte streams. */
+struct stream {
+	__u32 end;   /* of what left the kernel */
+	__u32 taken; /* bytes of a head that is not complete; 0: there is none */
+	__u8 used;   /* end is valid */
+	__u8 ending; /* enum ending, of a head that is not complete */
+	__u8 reserved[6];
+};
+
+/* A socket that has spoken HTTP. */
+struct streams {
+	struct stream direction[2]; /* RX, TX */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct streams);
+} http_streams SEC(".maps");
+
+/* Four letters as they lie in memory. */
+#define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+
+/* Methods of the IANA registry that are in use, and versions, by their first four bytes. */
+static __always_inline bool begins_message(__u32 word)
+{
+	switch (word) {
+	case WORD('H', 'T', 'T', 'P'):
+	case WORD('G', 'E', 'T', ' '):
+	case WORD('P', 'O', 'S', 'T'):
+	case WORD('H', 'E', 'A', 'D'):
+	case WORD('P', 'U', 'T', ' '):
+	case WORD('D', 'E', 'L', 'E'):
+	case WORD('P', 'A', 'T', 'C'):
+	case WORD('O', 'P', 'T', 'I'):
+	case WORD('C', 'O', 'N', 'N'):
+	case WORD('T', 'R', 'A', 'C'):
+	case WORD('P', 'R', 'O', 'P'):
+	case WORD('R', 'E', 'P', 'O'):
+	case WORD('M', 'K', 'C', 'O'):
+	case WORD('C', 'O', 'P', 'Y'):
+	case WORD('M', 'O', 'V', 'E'):
+	case WORD('L', 'O', 'C', 'K'):
+	case WORD('U', 'N', 'L', 'O'):
+	case WORD('S', 'E', 'A', 'R'):
+		return true;
+	}
+	return false;
+}
+
+/* The same where fewer than four bytes are there: could it become a message? */
+static __always_inline bool may_begin_message(__u32 word, __u32 length)
+{
+	__u8 first = word;
+
+	if (length >= sizeof(word))
+		return begins_message(word);
+	return first >= 'A' && first <= 'Z';
+}
+
+/* Of eight bytes at once: 0x80 where a byte is that one, 0 elsewhere. */
+static __always_inline __u64 bytes_equal(__u64 bytes, __u8 byte)
+{
+	__u64 low = 0x7f7f7f7f7f7f7f7fULL, x = bytes ^ (0x0101010101010101ULL * byte);
+
+	return ~(((x & low) + low) | x | low);
+}
+
+/* Of eight bytes, where "\n\r\n" or "\n\n" begins. */
+static __always_inline __u64 empty_lines(const __u8 *at)
+{
+	__u64 lf = bytes_equal(*(const __u64 *)at, '\n'), next;
+
+	if (!lf)
+		return 0;
+	next = *(const __u64 *)(at + 1);
+	return lf & (bytes_equal(next, '\n') |
+		     (bytes_equal(next, '\r') & bytes_equal(*(const __u64 *)(at + 2), '\n')));
+}
+
+/* Which byte has the lowest bit of those that empty_lines sets. */
+static __always_inline __u32 first_byte(__u64 hit)
+{
+	__u64 ones = 0x0101010101010101ULL;
+
+	return ((((hit & -hit) - 1) & ones) * ones >> 56) - 1;
+}
+
+/*
+ * The place behind an empty line in n bytes, with PAD bytes of zero behind them; or 0. The empty
+ * statements keep the compiler from splitting the loop: the verifier of Linux 6.1 would follow
+ * paths that cannot be, on which nothing is returned.
+ */
+static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u32 size)
+{
+	int found = 0;
+
+	for (__u32 at = 0; at < size && at < n; at += 8) {
+		__u64 hit = empty_lines(data + at);
+		__u32 i = first_byte(hit) & 7;
+
+		if (hit) {
+			found = at + i + (data[at + i + 1] == '\r' ? 3 : 2);
+			break;
+		}
+		asm volatile("" : "+r"(at), "+r"(found));
+	}
+	asm volatile("" : "+r"(found));
+	return found;
+}
+
+/* No static functions, so that the verifier looks at each once, not at every call. */
+struct small {
+	__u8 data[NW_HTTP_SMALL + PAD];
+};
+
+struct medium {
+	__u8 data[NW_HTTP_MEDIUM + PAD];
+};
+
+__noinline int nw_find_small(struct small *in, __u32 n)
+{
+	return in ? find_empty_line(in->data, n, NW_HTTP_SMALL) : 0;
+}
+
+__noinline int nw_find_medium(struct medium *in, __u32 n)
+{
+	return in ? find_empty_line(in->data, n, NW_HTTP_MEDIUM) : 0;
+}
+
+/* In a large piece it looks no further; an end that it misses costs copies of up to a head. */
+static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
+{
+	return size == NW_HTTP_SMALL ? nw_find_small(data, n) : nw_find_medium(data, n);
+}
+
+/* What is known of a segment, and what becomes of it. */
+struct piece {
+	struct nw_segment segment;
+	__u64 receivers;
+	__u32 uid;
+	__u32 offset; /* of the payload in the buffer */
+};
+
+static __always_inline bool before(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) < 0;
+}
+
+static __always_inline void fill(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				 struct nw_http_record *r, const struct piece *p, __u32 captured)
+{
+	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(ctx), p->receivers, p->uid,
+		bpf_ktime_get_ns(), nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_HTTP);
+	r->seq = p->segment.seq;
+	r->length = p->segment.length;
+	r->captured = captured;
+	r->direction = p->segment.direction;
+	r->flags = (p->segment.flags & NW_TCP_FIN ? NW_HTTP_FIN : 0) |
+		   (p->segment.flags & NW_TCP_RST ? NW_HTTP_RST : 0);
+	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
+}
+
+/* Where the head ends in this piece, from how the one before ended and from the bytes; 0: not. */
+static __always_inline __u32 head_end(const struct stream *s, __u8 *data, __u32 n, const __u32 size)
+{
+	if (s->taken && s->ending == ENDS_WITH_LF) {
+		if (data[0] == '\n')
+			return 1;
+		if (n > 1 && data[0] == '\r' && data[1] == '\n')
+			return 2;
+	}
+	if (s->taken && s->ending == ENDS_WITH_LF_CR && data[0] == '\n')
+		return 1;
+	return find(data, n, size);
+}
+
+/* last: the last two bytes, or of a piece of one byte that one above zero. */
+static __always_inline __u8 ending_of(const struct stream *s, __u8 last_but_one, __u8 last, __u32 n)
+{
+	if (last == '\n')
+		return ENDS_WITH_LF;
+	if (last != '\r')
+		return ENDS_OTHERWISE;
+	if (n > 1)
+		return last_but_one == '\n' ? ENDS_WITH_LF_CR : ENDS_OTHERWISE;
+	return s->taken && s->ending == ENDS_WITH_LF ? ENDS_WITH_LF_CR : ENDS_OTHERWISE;
+}
+
+/* Another message may follow at once, and its head need not be complete either. */
+static __always_inline bool goes_on(const __u8 *data, __u32 end, __u32 n, const __u32 size)
+{
+	if (!end)
+		return true;
+	if (end >= n || end >= size)
+		return false;
+	return may_begin_message(*(const __u32 *)(data + end), n - end);
+}
+
+/*
+ * size: what the record takes at most, a constant. It is made so that what is not yet proved to the
+ * verifier of Linux 6.1, a length above zero and not above size, is seen by it.
+ */
+static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				   struct stream *s, const struct piece *p, const __u32 size)
+{
+	struct nw_http_record *r = nw_reserve(sizeof(*r) + size + PAD, p->receivers);
+	__u32 n = p->segment.length < size ? p->segment.length : size, end;
+
+	if (!r)
+		return 0;
+	asm volatile("%[n] += -1\n"
+		     "%[n] &= %[mask]\n"
+		     "%[n] += 1\n"
+		     : [n] "+r"(n)
+		     : [mask] "i"(size - 1));
+	if (bpf_skb_load_bytes(ctx, p->offset, r->data, n)) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return 0;
+	}
+	__builtin_memset(r->data + n, 0, PAD);
+	end = head_end(s, r->data, n, size);
+	fill(ctx, tp, w, r, p, n);
+	if (goes_on(r->data, end, n, size) && n == p->segment.length &&
+	    s->taken + n < NW_HTTP_HEAD_MAX) {
+		s->ending = ending_of(s, n > 1 ? r->data[(n - 2) & (size - 1)] : 0,
+				      r->data[(n - 1) & (size - 1)], n);
+		s->taken += n;
+	} else {
+		s->taken = 0;
+	}
+	s->end = p->segment.seq + p->segment.length;
+	s->used = 1;
+	nw_submit(r);
+	return 0;
+}
+
+static __noinline int capture_small(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				    struct stream *s, struct piece *p)
+{
+	return capture(ctx, tp, w, s, p, NW_HTTP_SMALL);
+}
+
+static __noinline int capture_medium(struct __sk_buff *ctx, struct tcp_sock *tp,
+				     struct nw_socket *w, struct stream *s, struct piece *p)
+{
+	return capture(ctx, tp, w, s, p, NW_HTTP_MEDIUM);
+}
+
+static __noinline int capture_large(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+				    struct stream *s, struct piece *p)
+{
+	return capture(ctx, tp, w, s, p, NW_HTTP_LARGE);
+}
+
+/* A stream of HTTP ends. */
+static __noinline int tell_end(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+			       struct piece *p)
+{
+	struct nw_http_record *r = nw_reserve(sizeof(*r), p->receivers);
+
+	if (!r)
+		return 0;
+	fill(ctx, tp, w, r, p, 0);
+	nw_submit(r);
+	return 0;
+}
+
+/* Does it begin a message, or go on with a head? What was told already does neither. */
+static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream *s,
+				      const struct piece *p)
+{
+	__u32 word = 0, seq = p->segment.seq, length = p->segment.length;
+
+	if (s && s->used && !before(s->end, seq + length))
+		return false;
+	if (s && s->taken && !before(s->end, seq))
+		return true;
+	if (length >= sizeof(word)) {
+		if (bpf_skb_load_bytes(ctx, p->offset, &word, sizeof(word)))
+			return false;
+	} else if (bpf_skb_load_bytes(ctx, p->offset, &word, 1)) {
+		return false;
+	}
+	return may_begin_message(word, length);
+}
+
+static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
+			   struct piece *p)
+{
+	bool ends = p->segment.flags & (NW_TCP_FIN | NW_TCP_RST);
+	struct streams *streams = bpf_sk_storage_get(&http_streams, tp, 0, 0);
+	struct stream *s = NULL;
+
+	if (streams)
+		s = &streams->direction[p->segment.direction == NW_TX];
+	if (!p->segment.length || !is_wanted(ctx, s, p))
+		return streams && ends ? tell_end(ctx, tp, w, p) : 0;
+	if (!streams)
+		streams = bpf_sk_storage_get(&http_streams, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!streams)
+		return 0;
+	s = &streams->direction[p->segment.direction == NW_TX];
+	if (p->segment.length <= NW_HTTP_SMALL)
+		return capture_small(ctx, tp, w, s, p);
+	if (p->segment.length <= NW_HTTP_MEDIUM)
+		return capture_medium(ctx, tp, w, s, p);
+	return capture_large(ctx, tp, w, s, p);
+}
+
+static __always_inline int http(struct __sk_buff *ctx, __u32 direction)
+{
+	struct tcp_sock *tp = ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+	struct nw_socket *w;
+	struct headers h;
+	struct piece p;
+
+	if (!tp || nw_sk(tp)->sk_type != SOCK_STREAM ||
+	    nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
+		return 1;
+	w = nw_storage(tp, 0);
+	if (!w)
+		return 1;
+	p.receivers = nw_receivers(tp, w, NW_WANT_HTTP, &p.uid);
+	if (!p.receivers || !load_segment(ctx, &h, &p.segment, direction))
+		return 1;
+	p.offset = ctx->len - p.segment.length;
+	look(ctx, tp, w, &p);
+	return 1;
+}
+
+SEC("cgroup_skb/ingress")
+int nw_http_rx(struct __sk_buff *ctx)
+{
+	return http(ctx, NW_RX);
+}
+
+SEC("cgroup_skb/egress")
+int nw_http_tx(struct __sk_buff *ctx)
+{
+	return http(ctx, NW_TX);
+}
+
+/* What the collector keeps of it can go. Where the kernel skips this call, it goes later. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(nw_http_closed, struct sock *sk, int oldstate, int newstate)
+{
+	struct nw_http_record *r;
+	struct nw_socket *w;
+	struct tcp_sock *tp;
+	__u64 receivers;
+	__u32 uid;
+
+	if (newstate != TCP_CLOSE || !sk->sk_bpf_storage)
+		return 0;
+	tp = nw_tcp_sock(sk);
+	if (!tp || !bpf_sk_storage_get(&http_streams, tp, 0, 0))
+		return 0;
+	w = nw_storage(tp, 0);
+	receivers = w ? nw_receivers(tp, w, NW_WANT_HTTP, &uid) : 0;
+	if (!receivers)
+		return 0;
+	r = nw_reserve(sizeof(*r), receivers);
+	if (!r)
+		return 0;
+	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(sk), receivers, uid, bpf_ktime_get_ns(),
+		oldstate, NW_CATEGORY_HTTP);
+	r->seq = r->length = r->captured = 0;
+	r->direction = 0;
+	r->flags = NW_HTTP_CLOSED;
+	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
+	nw_submit(r);
+	return 0;
+}

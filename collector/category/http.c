@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Pieces of streams to the parser, and what it tells as fields of netwatch.Http. */
+#include <string.h>
+
+#include "../category.h"
+#include "../filter.h"
+#include "../http/http.h"
+#include "../http/target.h"
+#include "../kernel_side.h"
+#include "../wire.h"
+#include "escape.h"
+#include "http.h"
+#include "log.h"
+
+#include "../../bpf/http.h"
+#include "http.skel.h"
+
+/* What is shown of a text, in bytes. */
+#define TARGET_MAX     4096
+#define USER_AGENT_MAX 1024
+#define TEXT_MAX       255
+
+/* A query of `a&b&c` grows by four and a half when each of its values is REDACTED. */
+#define REDACTED_MAX (5 * HTTP_HEAD_MAX)
+
+/* Numbers of the fields of netwatch.Http. */
+enum {
+	EVENT = 1,
+	METHOD,
+	TARGET,
+	VERSION,
+	HOST,
+	USER_AGENT,
+	CONTENT_TYPE,
+	CONTENT_LENGTH,
+	STATUS,
+	REASON,
+	LATENCY_US,
+	TRUNCATED,
+	MALFORMED,
+};
+
+/* The one parser of the collector, and for whom it works just now. */
+static struct {
+	struct http *http; /* NULL: nothing is known of any connection */
+	const struct nw_record *record;
+	maker_fn *made;
+	void *arg;
+} parser;
+
+static void told(void *arg, const struct http_event *event)
+{
+	struct made made = {.record = parser.record, .time_ns = event->time_ns, .what = event};
+
+	(void)arg;
+	parser.made(parser.arg, &made);
+}
+
+/* Without memory for a parser the piece is as good as lost. */
+static bool take(const struct nw_record *record, size_t size, maker_fn *made, void *arg)
+{
+	const struct nw_http_record *r = (const void *)record;
+	struct http_piece piece;
+
+	if (size < sizeof(*r) || size - sizeof(*r) < r->captured || r->captured > r->length)
+		return false;
+	if (!parser.http)
+		parser.http = http_new(NULL, told, NULL);
+	if (!parser.http) {
+		log_error("no memory for HTTP: a piece is lost");
+		return true;
+	}
+	piece = (struct http_piece){
+		.cookie = record->connection.cookie,
+		.time_ns = record->time_ns,
+		.data = (const char *)r->data,
+		.captured = r->captured,
+		.length = r->length,
+		.seq = r->seq,
+		.direction = r->direction == NW_TX ? HTTP_TX : HTTP_RX,
+		.role = record->connection.role,
+		.fin = r->flags & NW_HTTP_FIN,
+		.rst = r->flags & NW_HTTP_RST,
+		.closed = r->flags & NW_HTTP_CLOSED,
+	};
+	parser.record = record;
+	parser.made = made;
+	parser.arg = arg;
+	http_take(parser.http, &piece);
+	return true;
+}
+
+static void gap(void)
+{
+	if (parser.http)
+		http_lost(parser.http);
+}
+
+static void forget(void)
+{
+	http_free(parser.http);
+	parser.http = NULL;
+}
+
+/* Writes at most max bytes of it as UTF-8. True: that was all. */
+static bool write_text(struct wire *w, unsigned field, size_t max, const char *text, size_t length)
+{
+	char escaped[TARGET_MAX + ESCAPE_MAX + 1];
+	size_t written;
+
+	if (!length)
+		return true;
+	/* With room for one unit more it is seen whether all of it fits. */
+	written = escape_bytes(escaped, max + ESCAPE_MAX + 1, text, length);
+	if (written <= max) {
+		wire_bytes(w, field, escaped, written);
+		return true;
+	}
+	wire_bytes(w, field, escaped, escape_bytes(escaped, max + 1, text, length));
+	return false;
+}
+
+static bool write_string(struct wire *w, unsigned field, size_t max,
+			 const struct http_string *string)
+{
+	return write_text(w, field, max, string->text, string->length);
+}
+
+static bool write_target(struct wire *w, const struct http_string *target, bool redacted)
+{
+	static char out[REDACTED_MAX];
+
+	if (!redacted || !target->length)
+		return write_string(w, TARGET, TARGET_MAX, target);
+	return write_text(w, TARGET, TARGET_MAX, out,
+			  http_target_redact(out, sizeof(out), target->text, target->length));
+}
+
+static void write_http(struct wire *w, const struct made *made, bool redacted)
+{
+	const struct http_event *e = made->what;
+	const char *malformed = http_malformed_name(e->malformed);
+	bool whole = !e->truncated;
+
+	wire_uint(w, EVENT, e->kind);
+	whole &= write_string(w, METHOD, TEXT_MAX, &e->method);
+	whole &= write_target(w, &e->target, redacted);
+	if (e->version)
+		wire_string(w, VERSION, e->version);
+	whole &= write_string(w, HOST, TEXT_MAX, &e->host);
+	whole &= write_string(w, USER_AGENT, USER_AGENT_MAX, &e->user_agent);
+	whole &= write_string(w, CONTENT_TYPE, TEXT_MAX, &e->content_type);
+	if (e->has_content_length)
+		wire_uint(w, CONTENT_LENGTH, e->content_length);
+	if (e->kind == HTTP_RESPONSE)
+		wire_uint(w, STATUS, e->status);
+	whole &= write_string(w, REASON, TEXT_MAX, &e->reason);
+	if (e->has_latency)
+		wire_uint(w, LATENCY_US, e->latency_us);
+	if (!whole)
+		wire_uint(w, TRUNCATED, 1);
+	if (malformed)
+		wire_string(w, MALFORMED, malformed);
+}
+
+static bool accepts(const struct filter *filter, const struct made *made)
+{
+	return filter_http_accepts(&filter->http, made->what);
+}
+
+static const struct category_maker maker = {
+	.take = take,
+	.gap = gap,
+	.forget = forget,
+	.write = write_http,
+	.accepts = accepts,
+};
+
+static const struct category_hook hooks[] = {
+	{.name = "cgroup_skb/ingress"},
+	{.name = "cgroup_skb/egress"},
+	{.name = "tp_btf/inet_sock_set_state",
+	 .without = "no response of a connection that ends without FIN within its head"},
+	{.name = NULL},
+};
+
+const struct category category_http = {
+	.name = "http",
+	.field = 10,
+	.wants = 1ULL << NW_WANT_HTTP,
+	.hooks = hooks,
+	.elf = http_bpf__elf_bytes,
+	.maker = &maker,
+};
