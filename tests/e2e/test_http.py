@@ -483,7 +483,7 @@ for number in range(count):
 def test_nginx(tmp_path, start_collector, netwatch, place):
     """Its log is another's word on what was asked and answered."""
     if not shutil.which("nginx"):
-        pytest.skip("NOT TRIED: nginx is not installed (tests/packages.sh test)")
+        pytest.skip("NOT TRIED: nginx is not installed, and its package would start a server here")
     path, port = tmp_path, free_port()
     (path / "file").write_bytes(b"f" * 30000)
     (path / "conf").write_text(NGINX.format(path=path, port=port))
