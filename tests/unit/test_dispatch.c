@@ -87,7 +87,7 @@ static int end(void **state)
 	return fake_ring_deinit(&t.kernel);
 }
 
-/* --------------------------------------------- the kernel side, as netwatch.bpf.h */
+/* --------------------------------------------- the kernel side, as emit.bpf.h */
 
 static void count_loss(uint64_t receivers, unsigned stripe)
 {

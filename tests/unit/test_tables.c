@@ -129,7 +129,7 @@ static void random_row(struct rng *rng, struct nw_row *row)
 	c->cgroup = row->ancestors[0];
 }
 
-/* -------------------------- nw_classify of bpf/netwatch.bpf.h, over lists for maps */
+/* -------------------------- nw_classify of bpf/classify.bpf.h, over lists for maps */
 
 struct side {
 	uint8_t number;
