@@ -18,6 +18,7 @@ STAGES = {
 STREAM = scaled(100 << 20)  # bytes
 SHORT = scaled(1000)  # connections
 MS = 1_000_000
+KEPT_TX = 32  # at least, of the segments on their way to the device
 KEPT = 64  # received segments of a socket that wait
 WARM = 2 << 20  # bytes after which the congestion window is wide
 
@@ -327,7 +328,8 @@ def test_stream(request, start_collector, packets, connected, address):
     read = [one for one in received if "app_ns" in stages(one)]
     assert len(read) >= min(KEPT, len(received) // 2)  # others found no room, if the reader is slow
     sent = data(events, "TX", both.port)
-    assert len([one for one in sent if "mac_ns" in stages(one)]) > 0.9 * len(sent)
+    # One whose way to the device was not seen waits for up to a second, and others find no room.
+    assert len([one for one in sent if "mac_ns" in stages(one)]) >= min(KEPT_TX, len(sent) // 2)
 
 
 def test_many_connections(start_collector, packets, actor):
