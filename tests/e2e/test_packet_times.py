@@ -211,10 +211,12 @@ def test_coalesced(packets, connected):
     begin, end = both.server.timed_receive(fd=both.far, count=count * size)
     waited = time.monotonic() - sent
     both.close()
-    segments = data(told(watch), "RX", both.port)
-    starts = [event["packet"]["seq"] for event in segments]
+    first_of = {}  # a slow machine may send one again
+    for event in data(told(watch), "RX", both.port):
+        first_of.setdefault(event["packet"]["seq"], event)
+    segments = list(first_of.values())
     assert sum(event["packet"]["length"] for event in segments) == count * size
-    assert len(set(starts)) == len(segments) == count
+    assert len(segments) == count
     timed = [one for one in segments if "app_ns" in stages(one)]
     assert waited > 0.9 or timed == segments
     read = [since(one, segments[0]) + sum(stages(one)[name] for name in stages(one)
