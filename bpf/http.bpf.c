@@ -328,13 +328,12 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 
 static __always_inline int http(struct __sk_buff *ctx, __u32 direction)
 {
-	struct tcp_sock *tp = ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+	struct tcp_sock *tp = socket_of(ctx);
 	struct nw_socket *w;
 	struct headers h;
 	struct piece p;
 
-	if (!tp || nw_sk(tp)->sk_type != SOCK_STREAM ||
-	    nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
+	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN)
 		return 1;
 	w = nw_storage(tp, 0);
 	if (!w)

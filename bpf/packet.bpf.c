@@ -242,13 +242,9 @@ static __always_inline void packet_of_connection(struct __sk_buff *ctx, struct t
 
 static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
 {
-	struct tcp_sock *tp;
+	struct tcp_sock *tp = socket_of(ctx);
 
-	if (!ctx->sk)
-		return 1;
-	tp = bpf_skc_to_tcp_sock(ctx->sk);
-	/* Raw sockets pass the helper before Linux 7: the kernel's own sends resets. */
-	if (!tp || nw_sk(tp)->sk_type != SOCK_STREAM)
+	if (!tp)
 		return 1;
 	if (!names_connection(nw_sk(tp)->__sk_common.skc_state))
 		packet_of_subject(ctx, tp, direction);

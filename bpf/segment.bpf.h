@@ -171,4 +171,15 @@ static __always_inline void load_subject(const struct headers *h, bool rx,
 	subject->netns = sk->__sk_common.skc_net.net->ns.inum;
 }
 
+/*
+ * The full TCP socket of a cgroup_skb program's buffer, or NULL. Raw sockets pass the helper before
+ * Linux 7, and the kernel's own sends resets.
+ */
+static __always_inline struct tcp_sock *socket_of(struct __sk_buff *ctx)
+{
+	struct tcp_sock *tp = ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
+
+	return tp && nw_sk(tp)->sk_type == SOCK_STREAM ? tp : NULL;
+}
+
 #endif

@@ -5,20 +5,18 @@
  *   main.c       the stages: set up, drop, serve        options.c    the command line
  *   probe.c      BPF objects and maps                    privilege.c  the drop
  *   probe_links.c  programs attached while wanted        walk.c       over all sockets
- *   refusal.c    why it could not be loaded  iterator.c   runs of BPF iterators
+ *   refusal.c    why it could not be loaded              iterator.c   runs of BPF iterators
  *
  *   ring.c       reads the ring                          drain.c      when it is read
  *   dispatch.c   records to streams, in order with marks stream.c     one slot's events, in blocks
  *   slots.c      filters in use and their readers        grace.c      until no older program runs
  *   slots_place.c, slots_begin.c  which slot a reader gets, and how it begins
  *   reports.c    intervals of tcpinfo, and its ticks     jiffies.c    how long one is
- *   iterator.c   a BPF iterator
  *   event.c      a record as a frame                     wire.c       protobuf bytes by hand
  *   categories.c, category/   what is particular to one category
+ *   http/        heads and pairs of HTTP messages        times.c      layer times that never come
  *
- *   times.c      layer times that never come
- *
- *   filter.c, filter_parse.c  what a filter means
+ *   filter.c, filter_parse.c  what a filter means        filter_http.c, glob.c  of HTTP messages
  *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
