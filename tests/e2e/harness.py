@@ -14,9 +14,11 @@ from pathlib import Path
 
 DEADLINE_S = 60
 # Users that no password file knows; others for each process of tests that runs beside others
-# (pytest -n), since some tests watch all that a user does.
+# (pytest -n, or another checkout's with a NETWATCH_FIRST_UID of its own), since some tests watch
+# all that a user does.
+FIRST_UID = int(os.environ.get("NETWATCH_FIRST_UID", "61001"))
 ALICE, BOB, CAROL = (
-    61001 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + user
+    FIRST_UID + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + user
     for user in range(3)
 )
 SERVICE_USER = "netwatch"

@@ -46,9 +46,12 @@ def receive_all(one):
 
 
 def new_bytes(sent):
-    """Of each packet that was sent those not sent before; sequence numbers come round."""
+    """Of each packet that was sent those not sent before; sequence numbers come round. What has
+    no data may stand behind the FIN, which has a number too."""
     end = sent[0]["seq"] + 1
     for packet in sent[1:]:
+        if packet["length"] == 0:
+            continue
         ahead = (packet["seq"] + packet["length"] - end) % (1 << 32)
         if 0 < ahead < 1 << 31:
             end += ahead
