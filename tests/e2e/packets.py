@@ -33,8 +33,7 @@ def witness(place):
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.communicate()
+        one.process.end()
 
 
 @pytest.fixture

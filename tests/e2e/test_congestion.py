@@ -7,7 +7,8 @@ import pytest
 import harness
 import wire
 from harness import ALICE, BOB, wait_until
-from veth import ONCE, SYN, collector, link, pair  # noqa: F401, the last are fixtures
+from veth import ONCE, SYN
+from veth import collector, family, link, pair, pair_of  # noqa: F401, fixtures
 
 BULK = 3_000_000
 CONGESTION = "subscribe", "--events", "congestion", "-v", "--stats", "-o", "json"
@@ -52,6 +53,7 @@ def shown(link):
     return dict(word.split(":", 1) for word in words if word.count(":") == 1)
 
 
+@pytest.mark.kernels
 def test_recovery(link, pair, watch):
     """Losses that selective acknowledgments tell of."""
     pair.connect()
@@ -71,6 +73,7 @@ def test_recovery(link, pair, watch):
     assert all(0 < event["congestion"]["srtt_us"] < 10_000_000 for event in events)
 
 
+@pytest.mark.kernels
 def test_loss(link, pair, watch):
     """Nothing comes through until the timer has expired, twice: one change, and one back."""
     link.short_timeouts()
@@ -95,6 +98,7 @@ def test_loss(link, pair, watch):
     assert (lost["srtt_us"], lost["mdev_us"]) == (rtt, deviation)
 
 
+@pytest.mark.kernels
 def test_explicit_notification(link, pair, watch):
     """Marked segments: the window is reduced without a loss (RFC 3168)."""
     for side in link.sides:
@@ -110,11 +114,11 @@ def test_explicit_notification(link, pair, watch):
         assert told["snd_ssthresh"] >= 2
 
 
-def test_syn_lost(link, pair, watch):
+@pytest.mark.kernels
+def test_syn_lost(link, pair_of, watch):
     """The timer of a SYN is one too; before the first answer there is no round trip time."""
     link.server.rules(f"{SYN} {ONCE} drop")
-    pair.connect()
-    events = finish(watch, pair)
+    events = finish(watch, pair_of.connect())
     assert path(events) == ["LOSS", "OPEN"]
     assert "srtt_us" not in events[0]["congestion"]
 
@@ -130,6 +134,7 @@ def test_others_see_nothing(link, pair, netwatch, watch):
     assert stranger.stopped_events() == [] and other_port.stopped_events() == []
 
 
+@pytest.mark.kernels
 def test_attached_while_wanted(collector, netwatch):
     """Its program, with its twin, only while somebody wants its events."""
     wait_until(lambda: not collector.links(), "nobody else is there")

@@ -100,6 +100,7 @@ def short(event):
     return " ".join(str(http.get(name, "-")) for name in names)
 
 
+@pytest.mark.kernels
 def test_both_ends(talk, watch, actor):
     """Every field, at the end that each user owns, and nobody else's."""
     ends = {uid: watch(talk.port, uid=uid) for uid in (ALICE, BOB, CAROL)}
@@ -230,6 +231,7 @@ def test_pieces(talk, watch, piece):
         assert events[1]["http"]["content_type"] == "text/x" * 9
 
 
+@pytest.mark.kernels
 def test_split_everywhere(talk, watch):
     """The head of a request in two segments, at each of its bytes."""
     end = watch(talk.port)
@@ -244,6 +246,7 @@ def test_split_everywhere(talk, watch):
     assert [short(event) for event in finish(end)] == expected
 
 
+@pytest.mark.kernels
 def test_large_bodies(talk, watch):
     """By sendfile, whose pages no program of a socket's kind sees, and what follows them."""
     count = scaled(20 << 20)
@@ -264,6 +267,7 @@ def test_large_bodies(talk, watch):
         assert events[1]["http"]["content_length"] == count
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("address", ["::1", "127.0.0.1"])
 def test_families(actor, watch, address):
     talk = Talk(actor, address=address)
@@ -290,6 +294,7 @@ def test_bounds(talk, watch):
     assert events[3]["target"] == "/" + "l" * 4095 and events[3]["truncated"] is True
 
 
+@pytest.mark.kernels
 def test_reset_within_a_head(talk, watch):
     """What was seen is told when the connection is gone."""
     end = watch(talk.port)
@@ -480,7 +485,7 @@ for number in range(count):
 """
 
 
-def test_nginx(tmp_path, start_collector, netwatch, place):
+def test_nginx(tmp_path, roomy_collector, netwatch, place):
     """Its log is another's word on what was asked and answered."""
     if not shutil.which("nginx"):
         pytest.skip("NOT TRIED: nginx is not installed, and its package would start a server here")
@@ -489,10 +494,10 @@ def test_nginx(tmp_path, start_collector, netwatch, place):
     (path / "conf").write_text(NGINX.format(path=path, port=port))
     server = subprocess.Popen(["nginx", "-p", str(path), "-c", str(path / "conf")],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     try:
         wait_until(lambda: listens(port), "nginx listens")
-        watch = netwatch(*HTTP, "--sport", port, uid=0, socket=collector.socket).wait_subscribed()
+        watch = netwatch(*HTTP, "--sport", port, uid=0, socket=roomy_collector.socket)
+        watch.wait_subscribed()
         asking = [
             subprocess.Popen([PYTHON, "-c", ASK, str(port), str(REQUESTS), str(seed)],
                              user=0, env=place.environment) for seed in range(CLIENTS)

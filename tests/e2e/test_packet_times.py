@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import netns
 import wire
 from harness import ALICE, BOB, V4, V6, link, scaled, wait_until
 
@@ -136,6 +137,7 @@ def since(event, other):
     return ns(event["time"]) - ns(other["time"])
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", *[ends[1] for ends in (V4, V6)]])
 def test_stages(request, collector, packets, connected, address):
     """All that this kernel can tell is told, and is no longer than what the application saw:
@@ -198,6 +200,7 @@ def test_parts(packets, connected):
     assert 50 * MS <= stages(event)["app_ns"] < 1000 * MS
 
 
+@pytest.mark.kernels
 def test_coalesced(packets, connected):
     """Segments that arrive while nobody reads become few reads: each is told once, with a time of
     its own, unless it waited for a second."""
@@ -237,6 +240,7 @@ def delay(namespace):
         assert not tc("tbf", "rate", "100kbit", "burst", "1600", "limit", "100000")
 
 
+@pytest.mark.kernels
 def test_queueing_discipline(pair, packets, connected):
     """What is delayed there is qdisc_ns, and nothing else is. (More than a few segments are held
     back by TCP meanwhile.)"""
@@ -261,9 +265,10 @@ def drop_once(namespace, length):
     """The first IPv4 packet of that length."""
     rules = f"""table ip t {{ chain c {{ type filter hook input priority 0;
         meta length {length} numgen inc mod 1000000 == 0 drop; }}; }}"""
-    subprocess.run(["ip", "netns", "exec", namespace, "nft", rules], check=True)
+    netns.run(namespace, "nft", rules)
 
 
+@pytest.mark.kernels
 def test_lost_segment(pair, packets, connected):
     """What came early is in the queue when what was missing has come. What is sent again was
     given by the application long ago."""
@@ -307,14 +312,15 @@ def check_same(timed, plain):
     assert not any(name.endswith("_ns") for event in plain for name in event["packet"])
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", V4[1], V6[1]])
-def test_stream(request, start_collector, packets, connected, address):
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", V4[1], pytest.param(V6[1], marks=pytest.mark.kernels)]
+)
+def test_stream(request, roomy_collector, packets, connected, address):
     """GSO and GRO, with two subscribers of which one wants times. All times are of this run."""
     near, far = (None, None) if address == "127.0.0.1" else request.getfixturevalue("pair")
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     both = connected(address, near, far)
-    timed = packets("-t", "--port", both.port, socket=collector.socket)
-    plain = packets("--port", both.port, socket=collector.socket)
+    timed = packets("-t", "--port", both.port, socket=roomy_collector.socket)
+    plain = packets("--port", both.port, socket=roomy_collector.socket)
     begin = time.monotonic_ns()
     both.open()
     both.server.tell("receive", fd=both.far, count=STREAM)
@@ -334,13 +340,12 @@ def test_stream(request, start_collector, packets, connected, address):
     assert len([one for one in sent if "mac_ns" in stages(one)]) >= min(KEPT_TX, len(sent) // 2)
 
 
-def test_many_connections(start_collector, packets, actor):
+def test_many_connections(roomy_collector, packets, actor):
     """Buffers are used again and again: no time is older than the run, and none is missing."""
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     server, clients = actor(), [actor() for _ in range(3)]
     port = server.server(answer=3000)
-    timed = packets("-t", "--port", port, socket=collector.socket)
-    plain = packets("--port", port, socket=collector.socket)
+    timed = packets("-t", "--port", port, socket=roomy_collector.socket)
+    plain = packets("--port", port, socket=roomy_collector.socket)
     begin = time.monotonic_ns()
     for client in clients:
         client.tell("connects", count=SHORT // 3, address="127.0.0.1", port=port, payload=10)
@@ -355,6 +360,7 @@ def test_many_connections(start_collector, packets, actor):
     assert sum("ip_ns" in stages(one) for one in received) > 0.99 * len(received)
 
 
+@pytest.mark.kernels
 def test_close_with_unread_data(packets, connected):
     """It is told then, and nobody has read it."""
     both = connected()
