@@ -107,7 +107,7 @@ fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 
 test test-kernels run bench:
-	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \
+	$(Q)B=$(B) T='$(T)' K='$(K)' FULL='$(FULL)' SAN='$(SAN)' PYTHON=$(PYTHON) \
 		ARGS='$(subst ','\'',$(ARGS))' sh tests/$(@:test-%=%).sh
 
 format:
