@@ -76,9 +76,11 @@ static void fill_category(struct row *row, const struct probe *probe, const char
 	for (size_t i = 0; category && category->hooks[i].name && i < HOOKS_MAX; i++) {
 		const struct category_hook *hook = &category->hooks[i];
 
+		bool needed = !hook->instead || probe_hook_refusal(probe, category, hook->instead);
+
 		fill_facility(&row->hooks[i], hook->name,
 			      probe_hook_refusal(probe, category, hook->name),
-			      ready ? hook->without : NULL);
+			      ready && needed ? hook->without : NULL);
 		m->hook[m->n_hook++] = &row->hooks[i];
 	}
 }

@@ -23,7 +23,7 @@
  *   subscription.c  a client as a reader of a slot
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
- *   findings.c, hooks.c  what this kernel can do, and why not
+ *   findings.c, hooks.c, netfilter.c  what this kernel can do, and why not
  */
 #include <errno.h>
 #include <fcntl.h>
