@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "answer.h"
 #include "commands.h"
@@ -50,6 +51,22 @@ static void put_list(struct output *output, char *const *items, size_t count)
 	}
 }
 
+static void put_history(struct output *output, const Netwatch__HistoryStatus *history)
+{
+	char text[128], since[32] = "";
+	struct tm tm;
+	time_t oldest;
+
+	if (history->oldest) {
+		oldest = (time_t)history->oldest->seconds;
+		if (gmtime_r(&oldest, &tm))
+			strftime(since, sizeof(since), ", since %FT%TZ", &tm);
+	}
+	snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 " KiB%s",
+		 history->events, history->events_max, (history->bytes + 1023) / 1024, since);
+	put_line(output, "history", text);
+}
+
 static void put_collector(struct output *output, const Netwatch__Status *status)
 {
 	const ProtobufCEnumValue *scope =
@@ -64,6 +81,8 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
+	if (status->history)
+		put_history(output, status->history);
 	if (!status->unseen)
 		return;
 	snprintf(unseen, sizeof(unseen), "%" PRIu64 " events, skipped by the kernel",
