@@ -27,6 +27,7 @@ struct cgroups {
 	int root;	  /* -1: there is no cgroup v2 */
 	void *tree;	  /* of struct known, of search.h */
 	size_t n;	  /* in it */
+	uint64_t missing; /* one that is to be looked for; 0: none */
 	uint64_t next_ns; /* CLOCK_MONOTONIC: not looked again earlier */
 };
 
@@ -113,14 +114,17 @@ void cgroups_see(struct cgroups *c, uint64_t id)
 {
 	uint64_t began_ns, end_ns;
 
-	if (!id || c->root < 0 || find(c, id))
+	if (id && !find(c, id))
+		c->missing = id;
+	if (!c->missing || c->root < 0)
 		return;
 	began_ns = event_monotonic();
 	if (began_ns < c->next_ns)
 		return;
 	look_from_root(c);
-	if (!find(c, id))
-		add(c, id, UNKNOWN);
+	if (!find(c, c->missing))
+		add(c, c->missing, UNKNOWN);
+	c->missing = 0;
 	end_ns = event_monotonic();
 	c->next_ns = end_ns + (SHARE - 1) * (end_ns - began_ns);
 }

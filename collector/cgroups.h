@@ -19,7 +19,7 @@ void cgroups_free(struct cgroups *cgroups);
 
 /*
  * An event is of this cgroup (an inode number; 0: none). If it is not known, looks through the
- * file system, which takes some ms, but at most a tenth of the time.
+ * file system, which takes some ms, but at most a tenth of the time: then at a later event.
  */
 void cgroups_see(struct cgroups *cgroups, uint64_t id);
 

@@ -214,10 +214,11 @@ static bool unpack(const struct nw_record *record, const void *data, size_t size
 	struct http_event event;
 	struct made made = {.record = record, .what = &event};
 	const char *p = data;
-	size_t left = size - sizeof(event);
+	size_t left;
 
 	if (size < sizeof(event))
 		return false;
+	left = size - sizeof(event);
 	memcpy(&event, data, sizeof(event));
 	p += sizeof(event);
 	for (size_t i = 0; i < N_STRINGS; i++) {
