@@ -18,6 +18,7 @@
 
 struct event_base;
 struct probe;
+struct remember;
 struct ring;
 struct slots;
 struct walks;
@@ -38,6 +39,12 @@ int slots_join(struct slots *slots, struct reader *reader, const struct filter *
 void slots_leave(struct slots *slots, struct reader *reader);
 /* The reader is gone: it is forgotten at once, without a call. Legal at any time. */
 void slots_abandon(struct slots *slots, struct reader *reader);
+
+/* Marks of those who are no readers, and who remembers: see dispatch.h. */
+void slots_set_mark(struct slots *slots, struct dispatch_mark *mark, void (*reached)(void *arg),
+		    void *arg);
+void slots_unset_mark(struct slots *slots, struct dispatch_mark *mark);
+void slots_set_remember(struct slots *slots, struct remember *remember);
 
 /* The number of a reader's slot; it has one from live to left. */
 unsigned slots_number(const struct reader *reader);
