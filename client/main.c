@@ -4,7 +4,7 @@
 //
 //   main.c           the commands, and from the command line to one of them
 //   options*.c       the table of options; parser, help and usage made from it
-//   filter.c         options that choose connections -> Filter of the request
+//   filter_options*.c  options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c list.c status.c check.c    one file for each command
 //   answer.c         commands that ask one question

@@ -224,7 +224,7 @@ static int settle_format(struct options *options)
 
 static int settle(struct options *options)
 {
-	const char *reason = filter_finish(&options->filter);
+	const char *reason = filter_options_finish(&options->filter);
 	int err = settle_format(options);
 
 	if (err)
@@ -247,7 +247,7 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 		.socket = SOCK_DEFAULT_PATH,
 		.writer = &writer_table,
 	};
-	err = filter_init(&options->filter);
+	err = filter_options_init(&options->filter);
 	if (!err)
 		err = parse_all(options, argc, argv);
 	if (!err)
@@ -259,5 +259,5 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 
 void options_deinit(struct options *options)
 {
-	filter_deinit(&options->filter);
+	filter_options_deinit(&options->filter);
 }

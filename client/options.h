@@ -12,7 +12,7 @@
 
 #include "categories.h"
 #include "columns.h"
-#include "filter.h"
+#include "filter_options.h"
 #include "writer.h"
 
 #define OPTIONS_MAX 64 /* rows of the table */
@@ -77,7 +77,7 @@ struct options {
 	const char *argument; /* of the command, or NULL */
 	char **child;	      /* COMMAND and its arguments, with NULL at the end; or NULL */
 	const char *socket;
-	struct filter filter;
+	struct filter_options filter;
 	struct categories categories;
 	const struct writer *writer;
 	struct columns columns;		/* of --fields */

@@ -57,8 +57,8 @@ static int set_filter(struct options *options, const struct option_row *row, con
 {
 	const char *item, *reason;
 
-	reason = filter_add(&options->filter, row->kind, row->target, options->negate,
-			    argument ? argument : row->name, &item);
+	reason = filter_options_add(&options->filter, row->kind, row->target, options->negate,
+				    argument ? argument : row->name, &item);
 	options->negate = false;
 	return reason ? bad(row->kind->noun, item, name, reason) : 0;
 }
