@@ -196,18 +196,21 @@ static const char *add_namespace(struct filter_options *filter, size_t target, b
 	return add_number(filter, target, negate, st.st_ino);
 }
 
+/* Only at the end it is known whether it has to exist here. */
 static const char *add_cgroup(struct filter_options *filter, size_t target, bool negate,
 			      const char *text)
 {
-	uint64_t id;
-	int err = cgroup_id(text, &id);
+	char *path = strdup(text);
+	struct filter_cgroup *slot =
+		path ? filter_grow(&filter->cgroups, &filter->cgroup_count, sizeof(*slot)) : NULL;
 
-	if (err == -ENODEV)
-		return "no cgroup2 file system is mounted";
-	if (err)
-		return err == -ENOTDIR ? "not a directory of the cgroup2 file system"
-				       : strerror(-err);
-	return add_number(filter, target, negate, id);
+	(void)target;
+	if (!slot) {
+		free(path);
+		return filter_no_memory;
+	}
+	*slot = (struct filter_cgroup){.path = path, .negate = negate};
+	return NULL;
 }
 
 static const char *choose(struct filter_choice *choice, bool negate, unsigned value)
@@ -262,7 +265,10 @@ void filter_options_deinit(struct filter_options *filter)
 {
 	if (filter->message)
 		netwatch__filter__free_unpacked(filter->message, NULL);
-	filter->message = NULL;
+	for (size_t i = 0; i < filter->cgroup_count; i++)
+		free(filter->cgroups[i].path);
+	free(filter->cgroups);
+	*filter = (struct filter_options){.message = NULL};
 }
 
 const char *filter_options_add(struct filter_options *filter, const struct filter_kind *kind,
@@ -307,7 +313,52 @@ static int settle(const struct filter_choice *choice, unsigned all, int **list, 
 	return 0;
 }
 
-const char *filter_options_finish(struct filter_options *filter)
+/* NULL, or the reason. */
+static const char *find_cgroup(const char *path, uint64_t *id)
+{
+	int err = cgroup_id(path, id);
+
+	if (!err)
+		return NULL;
+	if (err == -ENODEV)
+		return "no cgroup2 file system is mounted";
+	return err == -ENOTDIR ? "not a directory of the cgroup2 file system" : strerror(-err);
+}
+
+static const char *place_cgroup(struct filter_cgroup *cgroup)
+{
+	char *path = cgroup_below_root(cgroup->path);
+
+	if (!path)
+		return filter_no_memory;
+	free(cgroup->path);
+	cgroup->path = path;
+	return NULL;
+}
+
+static const char *settle_cgroups(struct filter_options *filter, bool by_path)
+{
+	static char message[PATH_MAX + 128];
+
+	for (size_t i = 0; i < filter->cgroup_count; i++) {
+		struct filter_cgroup *cgroup = &filter->cgroups[i];
+		const char *reason;
+		uint64_t id = i + 1;
+
+		reason = by_path ? place_cgroup(cgroup) : find_cgroup(cgroup->path, &id);
+		if (reason) {
+			snprintf(message, sizeof(message), "bad cgroup \"%s\" in --cgroup: %s",
+				 cgroup->path, reason);
+			return message;
+		}
+		reason = add_number(filter, offsetof(Netwatch__Filter, cgroup), cgroup->negate, id);
+		if (reason)
+			return reason;
+	}
+	return NULL;
+}
+
+const char *filter_options_finish(struct filter_options *filter, bool by_path)
 {
 	Netwatch__Filter *message = filter->message;
 	int err =
@@ -321,5 +372,5 @@ const char *filter_options_finish(struct filter_options *filter)
 	if (err)
 		return err == -ENOMEM ? filter_no_memory
 				      : "the --role options together leave no role";
-	return NULL;
+	return settle_cgroups(filter, by_path);
 }

@@ -13,9 +13,17 @@ struct filter_choice {
 	unsigned any, none;
 };
 
+/* What was typed for a cgroup. */
+struct filter_cgroup {
+	char *path;
+	bool negate;
+};
+
 struct filter_options {
 	Netwatch__Filter *message;
 	struct filter_choice family, role;
+	struct filter_cgroup *cgroups; /* they are looked up at the end */
+	size_t cgroup_count;
 };
 
 /* One kind of value, and how to add it: to the set at target: offset in Netwatch__Filter, or for
@@ -45,7 +53,11 @@ void filter_options_deinit(struct filter_options *filter);
 const char *filter_options_add(struct filter_options *filter, const struct filter_kind *kind,
 			       size_t target, bool negate, const char *list, const char **item);
 
-/* Settles the choices. NULL, or what about them leaves nothing to see. */
-const char *filter_options_finish(struct filter_options *filter);
+/*
+ * Settles the choices, and looks up the cgroups. With by_path they need not exist: their numbers
+ * in the message are those of cgroups, from 1, whose paths are then below the root as events have
+ * them. NULL, or what about them is wrong or leaves nothing to see (in a static buffer).
+ */
+const char *filter_options_finish(struct filter_options *filter, bool by_path);
 
 #endif

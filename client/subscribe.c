@@ -11,10 +11,11 @@
 #include "log.h"
 #include "session.h"
 #include "stop.h"
+#include "subscribe.h"
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
-static int start(struct session *session, const Netwatch__Hello *hello)
+int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -41,7 +42,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 			  options->last ? "last" : "since");
 		return EXIT_UNAVAILABLE;
 	}
-	if (isatty(STDOUT_FILENO))
+	if (isatty(options->out))
 		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
 	subscribe.category = (char **)asked->names;
 	subscribe.n_category = asked->count;
@@ -57,7 +58,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	return session_send(session, &request);
 }
 
-static void stop(struct session *session)
+void subscribe_stop(struct session *session)
 {
 	Netwatch__Unsubscribe unsubscribe = NETWATCH__UNSUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -94,13 +95,13 @@ static void begin(struct session *session)
 
 	if (options->duration) /* counts from here, if it did not end before */
 		stop_after(options->duration);
-	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
+	if (isatty(options->out) && rport && rport->n_any)
 		session_timer(session, HINT_MS, hint);
 	if (options->no_follow || (options->child && start_child(session)))
 		stop_ask();
 }
 
-static void subscribed(struct session *session)
+void subscribe_live(struct session *session)
 {
 	const struct options *options = session->options;
 	const ProtobufCEnumValue *scope =
@@ -112,7 +113,7 @@ static void subscribed(struct session *session)
 		begin(session);
 }
 
-static void print_stats(const struct account *account)
+void subscribe_stats(const struct account *account)
 {
 	const Netwatch__Totals *sum = &account->sum;
 
@@ -129,25 +130,32 @@ static void print_stats(const struct account *account)
 		sum->duration_us / 1000000, sum->duration_us % 1000000);
 }
 
-int subscribe_run(struct options *options)
+int subscribe_prepare(const struct options *options)
 {
-	static const struct session_ops ops = {
-		.start = start,
-		.stop = stop,
-		.subscribed = subscribed,
-	};
-	struct session session;
-	int status;
-
 	if (options->no_follow && options->child) {
 		log_error("--no-follow ends before -- COMMAND could do anything");
 		return EXIT_USAGE;
 	}
 	if (options->duration) /* also without an answer */
 		stop_after(options->duration);
+	return 0;
+}
+
+int subscribe_run(struct options *options)
+{
+	static const struct session_ops ops = {
+		.start = subscribe_start,
+		.stop = subscribe_stop,
+		.subscribed = subscribe_live,
+	};
+	struct session session;
+	int status = subscribe_prepare(options);
+
+	if (status)
+		return status;
 	status = session_run(&session, options, &ops);
 	if (options->stats && session.account.begun)
-		print_stats(&session.account);
+		subscribe_stats(&session.account);
 	session_deinit(&session);
 	return status;
 }
