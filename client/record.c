@@ -125,7 +125,7 @@ int record_run(struct options *options)
 	struct recording recording = {.path = options->argument};
 	int status = subscribe_prepare(options);
 
-	options->writer = &writer_pb;
+	options->writer = &writer_recording;
 	if (!status)
 		status = open_file(&recording, options);
 	if (status || options->out < 0)

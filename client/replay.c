@@ -238,7 +238,7 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 				 hello->program ? hello->program : "a program without a name");
 		settle_categories(replay_of(session), hello);
 		session->requested = true;
-		if (reply_keep_hello(session, hello)) {
+		if (reply_keep_hello(session, hello, true)) {
 			log_error("out of memory");
 			fail(replay_of(session), EXIT_ERROR);
 		}

@@ -74,14 +74,16 @@ void reply_forward(struct session *session, uint32_t number, const uint8_t *data
 		writer->reply(&session->output, number, data, size);
 }
 
-int reply_keep_hello(struct session *session, const Netwatch__Hello *hello)
+int reply_keep_hello(struct session *session, const Netwatch__Hello *hello, bool as_asked)
 {
 	Netwatch__Hello kept = *hello;
 
 	if (session->hello)
 		return 0;
-	kept.category = (char **)session->asked.names;
-	kept.n_category = session->asked.count;
+	if (as_asked) {
+		kept.category = (char **)session->asked.names;
+		kept.n_category = session->asked.count;
+	}
 	session->hello_size = netwatch__hello__get_packed_size(&kept);
 	session->hello = malloc(session->hello_size + 1); /* it may be empty */
 	if (!session->hello)
@@ -110,7 +112,7 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 	}
 	if (!status)
 		status = session->ops->start(session, hello);
-	if (!status && reply_keep_hello(session, hello)) {
+	if (!status && reply_keep_hello(session, hello, session->options->writer->recording)) {
 		log_error("out of memory");
 		status = EXIT_ERROR;
 	}

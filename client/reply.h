@@ -3,6 +3,7 @@
 #ifndef NETWATCH_REPLY_H
 #define NETWATCH_REPLY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,12 +25,13 @@ int reply_handle(struct session *session, const uint8_t *data, size_t size);
  *
  * reply_event prints an Event, if it is to be printed. reply_start makes the writer begin, once:
  * the header waits until the request was not refused. reply_forward is for what is no event, in
- * formats that have it. reply_keep_hello keeps what those begin with: the categories in it are
- * those that were asked for, which a reader of the stream cannot know otherwise. 0 or -ENOMEM.
+ * formats that have it. reply_keep_hello keeps what those begin with; as_asked: the categories in
+ * it are those that were asked for, which a reader of the stream cannot know otherwise. 0 or
+ * -ENOMEM.
  */
 int reply_event(struct session *session, const uint8_t *data, size_t size);
 int reply_start(struct session *session);
 void reply_forward(struct session *session, uint32_t number, const uint8_t *data, size_t size);
-int reply_keep_hello(struct session *session, const Netwatch__Hello *hello);
+int reply_keep_hello(struct session *session, const Netwatch__Hello *hello, bool as_asked);
 
 #endif

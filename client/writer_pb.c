@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The delimited stream of the collector, from hello to bye, as the protocol has it.
+// The delimited stream of the collector, from hello to bye: as it comes, or as record keeps it,
+// with what nobody could find out later.
 #include <limits.h>
 
 #include "escape.h"
@@ -47,6 +48,11 @@ static void pb_reply(struct output *output, uint32_t number, const uint8_t *data
 	output_bytes(output, data, size);
 }
 
+static void pb_event(struct output *output, const struct event *event)
+{
+	pb_reply(output, NETWATCH__REPLY__REPLY_EVENT, event->data, event->size);
+}
+
 /* The path that was added, as UTF-8. */
 static size_t cgroup_of(const struct event *event, char *text, size_t size)
 {
@@ -56,12 +62,12 @@ static size_t cgroup_of(const struct event *event, char *text, size_t size)
 	return escape_bytes(text, size, (const char *)path.data, path.length);
 }
 
-/* The event with the cgroup's path at the end of its connection: nobody could find it later. */
+/* The event with the cgroup's path at the end of its connection. */
 static void pb_event_with_cgroup(struct output *output, const struct event *event)
 {
 	static char path[ESCAPE_MAX * PATH_MAX];
 	size_t path_length = cgroup_of(event, path, sizeof(path));
-	struct value old;
+	struct value old = {.length = 0};
 	const uint8_t *tag = message_locate(event->data, event->size, CONNECTION, &old);
 	const struct head cgroup = head_of(CGROUP, path_length);
 	size_t length = old.length + cgroup.size + path_length;
@@ -79,12 +85,12 @@ static void pb_event_with_cgroup(struct output *output, const struct event *even
 	output_bytes(output, old.data + old.length, behind);
 }
 
-static void pb_event(struct output *output, const struct event *event)
+static void recording_event(struct output *output, const struct event *event)
 {
 	if (event->cgroup_added && event->size < FRAME_REPLY_MAX - ESCAPE_MAX * PATH_MAX)
 		pb_event_with_cgroup(output, event);
 	else
-		pb_reply(output, NETWATCH__REPLY__REPLY_EVENT, event->data, event->size);
+		pb_event(output, event);
 }
 
 const struct writer writer_pb = {
@@ -93,5 +99,15 @@ const struct writer writer_pb = {
 	.losses = true,
 	.binary = true,
 	.event = pb_event,
+	.reply = pb_reply,
+};
+
+const struct writer writer_recording = {
+	.name = "pb",
+	.help = "the same for replay",
+	.losses = true,
+	.binary = true,
+	.recording = true,
+	.event = recording_event,
 	.reply = pb_reply,
 };
