@@ -16,7 +16,7 @@
  *   categories.c, category/   what is particular to one category
  *   http/        heads and pairs of HTTP messages        times.c      layer times that never come
  *
- *   filter.c, filter_parse.c  what a filter means        filter_http.c, glob.c  of HTTP messages
+ *   ../common/filter*.c  what a filter means
  *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
