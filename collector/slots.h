@@ -7,6 +7,7 @@
 #ifndef NETWATCH_SLOTS_H
 #define NETWATCH_SLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,12 @@ int slots_join(struct slots *slots, struct reader *reader, const struct filter *
 void slots_leave(struct slots *slots, struct reader *reader);
 /* The reader is gone: it is forgotten at once, without a call. Legal at any time. */
 void slots_abandon(struct slots *slots, struct reader *reader);
+
+/*
+ * Is the ring being read, and do grace periods pass? Compares with the last time this was asked:
+ * false if something was to be done then and nothing of it has been. Says what it is.
+ */
+bool slots_serve(struct slots *slots);
 
 /* The number of a reader's slot; it has one from live to left. */
 unsigned slots_number(const struct reader *reader);
