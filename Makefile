@@ -29,7 +29,7 @@ LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
 LIBS_client    := -lprotobuf-c
-LIBS_collector := -lbpf -lcap -levent_core -lprotobuf-c
+LIBS_collector := -lbpf -lcap -lseccomp -levent_core -lprotobuf-c
 INC_common     := -Icommon -Ibpf -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
 INC_collector  := -Icollector -isystem $(B)/bpf $(INC_common)
