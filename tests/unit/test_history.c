@@ -13,7 +13,7 @@
 #include "collector/category.h"
 #include "collector/cgroups.h"
 #include "collector/event.h"
-#include "collector/filter.h"
+#include "common/filter.h"
 #include "collector/history.h"
 #include "collector/http/http.h"
 #include "collector/recall.h"
