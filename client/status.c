@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "answer.h"
 #include "commands.h"
@@ -61,6 +62,22 @@ static void put_count(struct output *output, const char *name, uint64_t count, c
 	put_line(output, name, text);
 }
 
+static void put_history(struct output *output, const Netwatch__HistoryStatus *history)
+{
+	char text[128], since[32] = "";
+	struct tm tm;
+	time_t oldest;
+
+	if (history->oldest) {
+		oldest = (time_t)history->oldest->seconds;
+		if (gmtime_r(&oldest, &tm))
+			strftime(since, sizeof(since), ", since %FT%TZ", &tm);
+	}
+	snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 " KiB%s",
+		 history->events, history->events_max, (history->bytes + 1023) / 1024, since);
+	put_line(output, "history", text);
+}
+
 static void put_collector(struct output *output, const Netwatch__Status *status)
 {
 	const ProtobufCEnumValue *scope =
@@ -80,6 +97,8 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 		  "times no memory beside a socket: less is told of it");
 	put_count(output, "no place", status->no_place,
 		  "times one socket too many: its errors may be nobody's");
+	if (status->history)
+		put_history(output, status->history);
 }
 
 /* One below the other: their names are long. */
