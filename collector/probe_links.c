@@ -28,7 +28,8 @@ static bool is_body(const struct bpf_program *bpf)
 
 static int attach_tracing(const struct probe *probe, struct bpf_program *bpf)
 {
-	int fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(bpf));
+	int fd = bpf_link_create(bpf_program__fd(bpf), 0, bpf_program__expected_attach_type(bpf),
+				 NULL);
 
 	(void)probe;
 	return fd < 0 ? -errno : fd;
