@@ -18,6 +18,7 @@ struct dispatch;
 struct filter;
 struct event_base;
 struct nw_shared;
+struct remember;
 struct ring;
 struct stream;
 
@@ -50,6 +51,9 @@ bool dispatch_serves(struct dispatch *dispatch);
 void dispatch_open(struct dispatch *dispatch, unsigned slot, struct stream *stream,
 		   const struct filter *filter);
 void dispatch_close(struct dispatch *dispatch, unsigned slot);
+
+/* Records with the bit of a slot whose filter is `remembered` go there instead. */
+void dispatch_set_remember(struct dispatch *dispatch, struct remember *remember);
 
 /*
  * Calls reached(arg) when everything before the ring's end of now has been handed on; the

@@ -17,11 +17,14 @@
  *   categories.c, category/   what is particular to one category
  *   http/        heads and pairs of HTTP messages        times.c      layer times that never come
  *
- *   filter.c, filter_parse.c  what a filter means        filter_http.c, glob.c  of HTTP messages
+ *   ../common/filter*.c  what a filter means
  *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
  *   subscription.c  a client as a reader of a slot
+ *   history.c    the last events                         remember.c   the reader that keeps them
+ *   recall.c     what a viewer gets of them              replay.c     in portions, as it reads
+ *   cgroups.c    which cgroup is below which
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
  *   findings.c, hooks.c  what this kernel can do, and why not
@@ -46,6 +49,7 @@
 #include "options.h"
 #include "privilege.h"
 #include "probe.h"
+#include "remember.h"
 #include "ring.h"
 #include "server.h"
 #include "service.h"
@@ -222,6 +226,20 @@ static int watch_signals(struct collector *c)
 	return 0;
 }
 
+static int begin_history(struct collector *c)
+{
+	const char *reason;
+
+	if (!c->options.history)
+		return 0;
+	c->server.remember = remember_new(c->server.slots, c->probe, c->options.history,
+					  c->options.kernel_addresses, &reason);
+	if (c->server.remember)
+		return 0;
+	log_error("the history: %s", reason);
+	return -ENOMEM;
+}
+
 static bool serves(void *arg)
 {
 	struct collector *c = arg;
@@ -243,6 +261,8 @@ static int prepare(struct collector *c)
 					    probe_map(c->probe, "ring"));
 	if (!c->server.slots)
 		err = -ENOMEM;
+	if (!err)
+		err = begin_history(c);
 	if (!err)
 		err = watch_signals(c);
 	if (!err)
@@ -283,6 +303,7 @@ static void tidy(struct collector *c)
 	service_deinit(&c->service);
 	if (c->server.base) {
 		server_free(&c->server);
+		remember_free(c->server.remember);
 		slots_free(c->server.slots);
 		walks_free(c->server.walks);
 		for (int i = 0; i < 2; i++) {

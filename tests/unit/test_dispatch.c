@@ -10,8 +10,8 @@
 
 #include "cmocka_all.h"
 #include "collector/dispatch.h"
-#include "collector/filter.h"
-#include "collector/kernel_side.h"
+#include "common/filter.h"
+#include "common/kernel_side.h"
 #include "collector/ring.h"
 #include "collector/stream.h"
 #include "common/frame.h"
