@@ -346,6 +346,11 @@ void dispatch_stop(struct dispatch *d)
 	drain_stop(d->drain);
 }
 
+bool dispatch_serves(struct dispatch *d)
+{
+	return drain_serves(d->drain);
+}
+
 struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ring_fd,
 			      struct nw_shared *shared)
 {

@@ -41,6 +41,8 @@ void dispatch_free(struct dispatch *dispatch);
 /* While stopped the ring is not read and nothing wakes the collector. */
 void dispatch_start(struct dispatch *dispatch);
 void dispatch_stop(struct dispatch *dispatch);
+/* See drain_serves. */
+bool dispatch_serves(struct dispatch *dispatch);
 
 /*
  * Records with this slot's bit go to stream from now on; losses until now are not its. The filter,

@@ -309,6 +309,17 @@ void slots_set_remember(struct slots *slots, struct remember *remember)
 	dispatch_set_remember(slots->dispatch, remember);
 }
 
+bool slots_serve(struct slots *slots)
+{
+	bool reads = dispatch_serves(slots->dispatch), graces = grace_serves(slots->grace);
+
+	if (!reads)
+		log_error("what is next in the ring cannot be read");
+	if (!graces)
+		log_error("a grace period of the kernel does not end");
+	return reads && graces;
+}
+
 unsigned slots_number(const struct reader *reader)
 {
 	return slots_index(reader->slot);

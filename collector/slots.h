@@ -7,6 +7,7 @@
 #ifndef NETWATCH_SLOTS_H
 #define NETWATCH_SLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,11 @@ void slots_set_mark(struct slots *slots, struct dispatch_mark *mark, void (*reac
 		    void *arg);
 void slots_unset_mark(struct slots *slots, struct dispatch_mark *mark);
 void slots_set_remember(struct slots *slots, struct remember *remember);
+/*
+ * Is the ring being read, and do grace periods pass? Compares with the last time this was asked:
+ * false if something was to be done then and nothing of it has been. Says what it is.
+ */
+bool slots_serve(struct slots *slots);
 
 /* The number of a reader's slot; it has one from live to left. */
 unsigned slots_number(const struct reader *reader);

@@ -94,6 +94,17 @@ static bool may_see(const struct peer *peer, const struct peer *other)
 	       (peer->scope == NETWATCH__SCOPE__OWN && other->uid == peer->uid);
 }
 
+/* Of the kernel side, since the start. */
+static void fill_shortcomings(Netwatch__Status *m, struct probe *probe)
+{
+	const struct nw_shared *shared = probe_shared(probe);
+
+	m->has_unseen = m->has_no_storage = m->has_no_place = 1;
+	m->unseen = probe_unseen(probe);
+	m->no_storage = shared->no_storage;
+	m->no_place = shared->no_place;
+}
+
 static void fill_history(struct report *r, const struct history *history)
 {
 	Netwatch__HistoryStatus *m = &r->history;
@@ -123,8 +134,8 @@ static void fill(struct report *r, const struct peer *peer)
 	uname(&r->kernel);
 	m->version = text(VERSION);
 	m->kernel = r->kernel.release;
-	m->has_uptime_s = m->has_scope = m->has_unseen = 1;
-	m->unseen = probe_unseen(peer->server->probe);
+	m->has_uptime_s = m->has_scope = 1;
+	fill_shortcomings(m, peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
 	if (peer->server->remember && remember_works(peer->server->remember))

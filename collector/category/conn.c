@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "conn.h"
 

@@ -4,12 +4,11 @@
 #include <string.h>
 
 #include "../category.h"
-#include "../filter.h"
 #include "../http/http.h"
 #include "../http/target.h"
-#include "../kernel_side.h"
 #include "../wire.h"
 #include "escape.h"
+#include "filter.h"
 #include "http.h"
 #include "log.h"
 
@@ -166,7 +165,18 @@ static void write_http(struct wire *w, const struct made *made, bool redacted)
 
 static bool accepts(const struct filter *filter, const struct made *made)
 {
-	return filter_http_accepts(&filter->http, made->what);
+	const struct http_event *e = made->what;
+	const struct filter_message message = {
+		.response = e->kind == HTTP_RESPONSE,
+		.texts[FILTER_METHOD] = {e->method.text, e->method.length},
+		.texts[FILTER_HOST] = {e->host.text, e->host.length},
+		.texts[FILTER_PATH] = {e->target.text, e->target.length},
+		.status = e->status,
+		.has_latency = e->has_latency,
+		.latency_us = e->latency_us,
+	};
+
+	return filter_http_accepts(&filter->http, &message);
 }
 
 /* ----------------------------------------------------------------- history */

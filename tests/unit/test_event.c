@@ -9,7 +9,7 @@
 
 #include "cmocka_all.h"
 #include "collector/event.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "common/escape.h"
 #include "common/frame.h"
 #include "google/protobuf/timestamp.pb-c.h"

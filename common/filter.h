@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One filter in a normal form: what a Subscribe or List asks for, within what its peer may
- * see. Two filters that mean the same are equal byte by byte (as far as their lists are the
- * same), so that their subscribers share a slot.
+ * One filter in a normal form, and the judge of what it accepts: what a Subscribe or List asks
+ * for, within what its peer may see. Two filters that mean the same are equal byte by byte (as far
+ * as their lists are the same), so that their subscribers share a slot.
  */
 #ifndef NETWATCH_FILTER_H
 #define NETWATCH_FILTER_H
@@ -85,7 +85,20 @@ struct filter {
 	struct filter_http http;
 };
 
-struct http_event;
+/* Bytes, not terminated; absent: length 0. */
+struct filter_string {
+	const char *text;
+	size_t length;
+};
+
+/* What a filter for HTTP may ask of a message. */
+struct filter_message {
+	bool response;
+	struct filter_string texts[FILTER_TEXTS]; /* the host with its port, the whole target */
+	unsigned status;			  /* of a response */
+	bool has_latency;
+	uint64_t latency_us;
+};
 
 /* Why a filter was refused. */
 struct filter_error {
@@ -104,8 +117,8 @@ int filter_parse(struct filter *filter, const Netwatch__Filter *message,
 int filter_http_parse(struct filter_http *http, const Netwatch__HttpFilter *message,
 		      struct filter_error *error);
 
-/* What an event does not have is in none of the filter's sets. */
-bool filter_http_accepts(const struct filter_http *http, const struct http_event *event);
+/* What a message does not have is in none of the filter's sets. */
+bool filter_http_accepts(const struct filter_http *http, const struct filter_message *message);
 
 /* -EPERM with *error if the filter names uids that its scope does not cover, else 0. */
 int filter_check_scope(const struct filter *filter, struct filter_error *error);
