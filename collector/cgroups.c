@@ -8,12 +8,12 @@
 #include "cgroups.h"
 #include "iterator.h"
 
-#define KNOWN_MAX 65536 /* beyond it all are forgotten, and those that are there asked for again \
-			 */
+#define KNOWN_MAX 65536 /* beyond it all are forgotten, and asked for again */
+* /
 #define UNKNOWN UINT64_MAX
 
-/* A cgroup never moves, and no number is used again. */
-struct known {
+	/* A cgroup never moves, and no number is used again. */
+	struct known {
 	uint64_t id;
 	uint64_t parent; /* 0: none above it; UNKNOWN: it was asked for in vain */
 };
