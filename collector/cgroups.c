@@ -9,11 +9,10 @@
 #include "iterator.h"
 
 #define KNOWN_MAX 65536 /* beyond it all are forgotten, and asked for again */
-* /
-#define UNKNOWN UINT64_MAX
+#define UNKNOWN	  UINT64_MAX
 
-	/* A cgroup never moves, and no number is used again. */
-	struct known {
+/* A cgroup never moves, and no number is used again. */
+struct known {
 	uint64_t id;
 	uint64_t parent; /* 0: none above it; UNKNOWN: it was asked for in vain */
 };
