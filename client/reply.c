@@ -47,7 +47,7 @@ static void start_writer(struct session *session)
 		.time = options->time,
 	};
 
-	if (session->started)
+	if (session->started || session->ops->event)
 		return;
 	session->started = true;
 	session->losses_told = writer->losses && (!writer->columns || !options->columns.count ||
@@ -142,8 +142,13 @@ static int write_event(struct session *session, const struct event *event)
 {
 	const struct writer *writer = session->options->writer;
 	struct output *output = &session->output;
-	int err = output_begin(output);
+	int err;
 
+	if (session->ops->event) {
+		session->ops->event(session, event);
+		return 0;
+	}
+	err = output_begin(output);
 	if (err)
 		return err;
 	writer->event(output, event);
@@ -155,6 +160,8 @@ static int write_event(struct session *session, const struct event *event)
 static int on_loss(struct session *session, const struct event *event)
 {
 	session->lost = true;
+	if (session->ops->event)
+		session->ops->event(session, event);
 	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
 }
 

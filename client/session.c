@@ -58,9 +58,17 @@ static int fail_output(struct session *session, int err)
 	return session->status = EXIT_OUTPUT;
 }
 
+void session_fail(struct session *session, int status)
+{
+	session->ended = session->mute = true;
+	session->status = status;
+}
+
 void session_disconnected(struct session *session, const char *why)
 {
 	session->ended = true;
+	if (session->ops->disconnected)
+		session->ops->disconnected(session);
 	session->resume.wanted =
 		session->options->reconnect && session->account.begun && !session->stopping;
 	if (session->resume.wanted) {
@@ -252,6 +260,8 @@ static void loop(struct session *session)
 		wait = session->ended ? 0 : run_timer(session);
 		if (!session->ended && wait_for(session, wait))
 			receive(session);
+		if (session->ops->settled && !session->mute)
+			session->ops->settled(session);
 		err = session->mute ? 0 : output_flush(&session->output);
 		if (err)
 			fail_output(session, err);
@@ -295,7 +305,7 @@ static bool connect_again(struct session *session)
 
 static int start(struct session *session)
 {
-	if (session->options->writer->binary && isatty(STDOUT_FILENO)) {
+	if (session->options->writer->binary && isatty(STDOUT_FILENO) && !session->ops->event) {
 		log_error("--output %s is binary, and stdout is a terminal: "
 			  "send it to a file or a pipe",
 			  session->options->writer->name);
@@ -328,7 +338,12 @@ int session_run(struct session *session, const struct options *options,
 	int status;
 
 	*session = (struct session){
-		.options = options, .ops = ops, .fd = -1, .pipe = stdout_pipe(), .child.fd = -1};
+		.options = options,
+		.ops = ops,
+		.fd = -1,
+		.pipe = ops->event ? -1 : stdout_pipe(),
+		.child.fd = -1,
+	};
 	status = start(session);
 	if (status)
 		return status;

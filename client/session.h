@@ -17,6 +17,7 @@
 #include "resume.h"
 #include "ssh.h"
 
+struct event;
 struct session;
 
 /* What a command does of its own. */
@@ -34,6 +35,13 @@ struct session_ops {
 	uint32_t number;
 	const char *name; /* of the request, where a collector may be too old for it; else NULL */
 	bool snapshot;	  /* the events tell of now, not of what happens */
+	/* Takes each event, losses too, instead of the writer, which has stdout. NULL: the writer.
+	 */
+	void (*event)(struct session *session, const struct event *event);
+	/* What was there to read has been told: before waiting for more. NULL: no matter. */
+	void (*settled)(struct session *session);
+	/* There is no subscription any more; another one may follow. NULL: no matter. */
+	void (*disconnected)(struct session *session);
 };
 
 /* The account of all subscriptions of a session that gave one. */
@@ -87,6 +95,9 @@ void session_note(const struct session *session, const char *text);
 /* Calls timer once, after that time; there is one timer. 0: not any more. */
 void session_timer(struct session *session, int milliseconds,
 		   void (*timer)(struct session *session));
+
+/* Ends with that exit status; a message was told. */
+void session_fail(struct session *session, int status);
 
 /* The stream ended without our asking, and that may be told or mended by another connection. */
 void session_disconnected(struct session *session, const char *why);

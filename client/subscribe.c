@@ -11,10 +11,11 @@
 #include "log.h"
 #include "session.h"
 #include "stop.h"
+#include "subscribe.h"
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
-static int start(struct session *session, const Netwatch__Hello *hello)
+int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -41,7 +42,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 			  options->last ? "last" : "since");
 		return EXIT_UNAVAILABLE;
 	}
-	if (isatty(STDOUT_FILENO))
+	if (isatty(STDOUT_FILENO) && !session->ops->event)
 		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
 	subscribe.category = (char **)asked->names;
 	subscribe.n_category = asked->count;
@@ -57,7 +58,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	return session_send(session, &request);
 }
 
-static void stop(struct session *session)
+void subscribe_stop(struct session *session)
 {
 	Netwatch__Unsubscribe unsubscribe = NETWATCH__UNSUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -94,13 +95,13 @@ static void begin(struct session *session)
 
 	if (options->duration) /* counts from here, if it did not end before */
 		stop_after(options->duration);
-	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
+	if (isatty(STDOUT_FILENO) && !session->ops->event && rport && rport->n_any)
 		session_timer(session, HINT_MS, hint);
 	if (options->no_follow || (options->child && start_child(session)))
 		stop_ask();
 }
 
-static void subscribed(struct session *session)
+void subscribe_subscribed(struct session *session)
 {
 	const struct options *options = session->options;
 	const ProtobufCEnumValue *scope =
@@ -112,10 +113,13 @@ static void subscribed(struct session *session)
 		begin(session);
 }
 
-static void print_stats(const struct account *account)
+void subscribe_print_stats(const struct session *session)
 {
+	const struct account *account = &session->account;
 	const Netwatch__Totals *sum = &account->sum;
 
+	if (!session->options->stats || !account->begun)
+		return;
 	if (account->given < account->begun)
 		log_warn("the collector did not give its account of %u of %u subscriptions",
 			 account->begun - account->given, account->begun);
@@ -132,9 +136,9 @@ static void print_stats(const struct account *account)
 int subscribe_run(struct options *options)
 {
 	static const struct session_ops ops = {
-		.start = start,
-		.stop = stop,
-		.subscribed = subscribed,
+		.start = subscribe_start,
+		.stop = subscribe_stop,
+		.subscribed = subscribe_subscribed,
 	};
 	struct session session;
 	int status;
@@ -146,8 +150,7 @@ int subscribe_run(struct options *options)
 	if (options->duration) /* also without an answer */
 		stop_after(options->duration);
 	status = session_run(&session, options, &ops);
-	if (options->stats && session.account.begun)
-		print_stats(&session.account);
+	subscribe_print_stats(&session);
 	session_deinit(&session);
 	return status;
 }
