@@ -55,7 +55,7 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, status->scope);
 	uint64_t minutes = status->uptime_s / 60;
-	char uptime[64], unseen[64];
+	char uptime[64], cost[80], unseen[64];
 
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 "d %02u:%02u:%02u", minutes / 1440,
 		 (unsigned)(minutes / 60 % 24), (unsigned)(minutes % 60),
@@ -64,6 +64,11 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
+	snprintf(cost, sizeof(cost), "%" PRIu64 ".%03u s of CPU time, %" PRIu64 " KiB of memory",
+		 status->cpu_us / 1000000, (unsigned)(status->cpu_us / 1000 % 1000),
+		 status->memory_bytes / 1024);
+	if (status->has_cpu_us && status->has_memory_bytes)
+		put_line(output, "cost", cost);
 	if (!status->unseen)
 		return;
 	snprintf(unseen, sizeof(unseen), "%" PRIu64 " events, skipped by the kernel",

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <event2/buffer.h>
 
@@ -84,6 +87,32 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	}
 }
 
+static uint64_t microseconds(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+/* What the collector itself takes. */
+static void fill_cost(Netwatch__Status *m)
+{
+	unsigned long size, resident;
+	struct rusage usage;
+	FILE *file;
+
+	if (!getrusage(RUSAGE_SELF, &usage)) {
+		m->has_cpu_us = 1;
+		m->cpu_us = microseconds(&usage.ru_utime) + microseconds(&usage.ru_stime);
+	}
+	file = fopen("/proc/self/statm", "re");
+	if (!file)
+		return;
+	if (fscanf(file, "%lu %lu", &size, &resident) == 2) {
+		m->has_memory_bytes = 1;
+		m->memory_bytes = (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+	}
+	fclose(file);
+}
+
 static bool may_see(const struct peer *peer, const struct peer *other)
 {
 	return peer->scope >= NETWATCH__SCOPE__ALL ||
@@ -103,6 +132,7 @@ static void fill(struct report *r, const struct peer *peer)
 	m->unseen = probe_unseen(peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
+	fill_cost(m);
 	m->category = r->category_list;
 	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {
 		fill_category(&r->category[i], peer, categories[i]);
