@@ -28,7 +28,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recove
 LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
-LIBS_client    := -lprotobuf-c
+LIBS_client    := -lprotobuf-c -levent_core -levent_extra
 LIBS_collector := -lbpf -lcap -levent_core -lprotobuf-c
 INC_common     := -Icommon -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
