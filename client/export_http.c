@@ -34,6 +34,7 @@
 struct slot {
 	struct bufferevent *connection; /* or NULL */
 	time_t since;			/* monotonic */
+	uint64_t order;			/* of arrival, from 1; 0: it was told to end */
 };
 
 struct export_http {
@@ -43,6 +44,7 @@ struct export_http {
 	struct event *stopping, *second;
 	struct slot slots[SLOTS];
 	void (*page)(struct output *output);
+	uint64_t accepted;
 	int stop; /* eventfd */
 	bool loopback, paused, ended, running;
 	pthread_t thread;
@@ -183,8 +185,9 @@ static time_t now_s(void)
 	return now.tv_sec;
 }
 
-static void close_slot(const struct slot *slot)
+static void close_slot(struct slot *slot)
 {
+	slot->order = 0;
 	shutdown(bufferevent_getfd(slot->connection), SHUT_RDWR); /* evhttp sees its end */
 }
 
@@ -245,14 +248,11 @@ static void close_oldest(struct export_http *http)
 	for (unsigned i = 0; i < SLOTS; i++) {
 		struct slot *slot = &http->slots[i];
 
-		/* of those that are being closed already, none is closed again */
-		if (slot->connection && slot->since && (!oldest || slot->since < oldest->since))
+		if (slot->connection && slot->order && (!oldest || slot->order < oldest->order))
 			oldest = slot;
 	}
-	if (!oldest)
-		return;
-	close_slot(oldest);
-	oldest->since = 0;
+	if (oldest)
+		close_slot(oldest);
 }
 
 /* What evhttp is to use for a connection that was just accepted. */
@@ -268,7 +268,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 		i++;
 	if (i < SLOTS) {
 		bufferevent_incref(connection);
-		http->slots[i] = (struct slot){connection, now_s()};
+		http->slots[i] = (struct slot){connection, now_s(), ++http->accepted};
 	}
 	if (count >= EXPORT_CONNECTIONS_MAX)
 		close_oldest(http);

@@ -14,7 +14,7 @@ struct output;
 #define EXPORT_HEADERS_MAX     8192 /* bytes; 413 beyond, and without a body */
 #define EXPORT_BODY_MAX	       4096
 #define EXPORT_CONNECTIONS_MAX 64 /* beyond, the oldest is closed */
-#define EXPORT_REQUEST_S       10 /* for one connection from its beginning to its end */
+#define EXPORT_REQUEST_S       5  /* for one connection from its beginning to its end */
 #define EXPORT_WAIT_S	       2  /* for its next byte */
 
 struct export_address {

@@ -10,9 +10,10 @@
 
 #include "logfile.h"
 
-#define MODE	 0640
-#define NEW	 ".new" /* suffix of what is not complete yet */
-#define TAIL_MAX 40	/* bytes of ,offset="..."} 1 and the newline */
+#define MODE 0640
+#define NEW  ".new" /* suffix of what is not complete yet */
+/* Bytes of ,offset="..."} 1 and the newline. They are less, so that no line fills its page. */
+#define TAIL_MAX 40
 
 static int write_all(int fd, const char *data, size_t size)
 {
@@ -218,10 +219,10 @@ static int make_room(struct logfile *file, size_t size)
 	size_t left = room(file);
 	int err = 0;
 
-	if (left < size)
+	if (left < size) {
 		fill(file, left);
-	if (left < size || left == LOGFILE_PAGE)
 		err = logfile_flush(file);
+	}
 	if (!err && file->size + file->used + size > file->limit) {
 		err = logfile_flush(file);
 		if (!err)

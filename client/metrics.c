@@ -85,7 +85,7 @@ static struct family families[METRICS_FAMILIES] = {
 		"Smoothed round trip time of each connection, at each interval and at its end.",
 		{}, HISTOGRAM, .most = 1, .bounds = rtt_bounds},
 	[METRICS_BYTES] = {"netwatch_tcp_io_bytes_total",
-		"Bytes received in order, and bytes sent that were acknowledged (SYN and FIN count as one each).",
+		"Bytes received in order, and bytes sent that were acknowledged; as the kernel counts, a SYN sent and a FIN are one each.",
 		{"direction"}, COUNTER, .most = 2, .first = directions},
 	[METRICS_RETRANSMITS] = {"netwatch_tcp_retransmits_total", "Segments sent again, by cause.",
 		{"type"}, COUNTER, .most = 16, .first = types},

@@ -255,7 +255,7 @@ const struct option_row options_table[] = {
 	 FLAG(no_header)},
 	{"time-format", {}, 0, "FORMAT", "rfc3339, unix, mono or delta, in table, compact and csv",
 	 SHOW, MEMBER(set_word, time_word), .words = time_format_words},
-	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", WATCH,
+	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", SHOW,
 	 MEMBER(set_word, color), .words = color_words},
 	{"count", {}, 'c', "N", "end after N events", SHOW, MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
