@@ -13,5 +13,7 @@ int fields_run(struct options *options);
 int log_run(struct options *options);
 int export_run(struct options *options);
 int completion_run(struct options *options);
+int record_run(struct options *options);
+int replay_run(struct options *options);
 
 #endif

@@ -109,7 +109,7 @@ static void subscribed(struct session *session)
 	pthread_mutex_lock(&lock);
 	metrics_live();
 	pthread_mutex_unlock(&lock);
-	subscribe_subscribed(session);
+	subscribe_live(session);
 	tick(session);
 }
 
@@ -162,6 +162,8 @@ int export_run(struct options *options)
 	}
 	metrics_events_init();
 	options->closed = options->reconnect = true;
+	options->out = -1; /* nothing goes to stdout */
+	subscribe_prepare(options);
 	stop_ignore_pipe(); /* of those who go while the page is sent */
 	status = run(options, &address);
 	metrics_events_deinit();

@@ -129,7 +129,7 @@ static void subscribed(struct session *session)
 	logs_connects_live();
 	write_connects(session); /* before we say so */
 	session_timer(session, logs.interval, tick);
-	subscribe_subscribed(session);
+	subscribe_live(session);
 }
 
 static int open_directory(void)
@@ -194,7 +194,8 @@ static int run(void)
 		write_connects(&session);
 		status = session.status;
 	}
-	subscribe_print_stats(&session);
+	if (logs.options->stats && session.account.begun)
+		subscribe_stats(&session.account);
 	session_deinit(&session);
 	return status;
 }
@@ -209,10 +210,13 @@ int log_run(struct options *options)
 		logs.files[i].fd = -1;
 	logs_connects_init(options,
 			   options->extra || categories_have(&options->categories, "retransmit"));
+	options->out = -1;	/* nothing goes to stdout */
 	options->closed = true; /* or else nobody tells that a connection is gone */
 	if (!categories_have(&options->categories, "tcpinfo"))
 		options->interval = 0;
-	status = open_files();
+	status = subscribe_prepare(options);
+	if (!status)
+		status = open_files();
 	if (!status)
 		status = run();
 	status = close_files(status);

@@ -129,8 +129,6 @@ static struct family families[METRICS_FAMILIES] = {
 		{}, GAUGE, .seconds = true, .most = 1},
 	[METRICS_CPU] = {"netwatch_collector_cpu_seconds_total", "CPU time of the collector's process.",
 		{}, COUNTER, .seconds = true, .most = 1},
-	[METRICS_MEMORY] = {"netwatch_collector_resident_memory_bytes", "Memory of the collector's process.",
-		{}, GAUGE, .most = 1},
 };
 /* clang-format on */
 

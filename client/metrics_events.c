@@ -373,8 +373,6 @@ void metrics_take_status(const Netwatch__Status *status)
 	metrics_set(METRICS_UPTIME, NULL, 1000000000 * status->uptime_s);
 	if (status->has_cpu_us)
 		metrics_set(METRICS_CPU, NULL, 1000 * status->cpu_us);
-	if (status->has_memory_bytes)
-		metrics_set(METRICS_MEMORY, NULL, status->memory_bytes);
 }
 
 static void remove_silent(void)

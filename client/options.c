@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "export.h"
 #include "log.h"
@@ -175,7 +176,7 @@ static int check_commands(const struct options *options)
 	return 0;
 }
 
-/* Adds those of a list. The first need not be optional. */
+/* Adds those of a list. Only the first has to be offered, or with optional not even that. */
 static void add_categories(struct categories *categories, const char *names, bool optional)
 {
 	char name[32];
@@ -194,11 +195,14 @@ static int settle_categories(struct options *options)
 	struct categories *categories = &options->categories;
 	bool export = options->command->bit == COMMAND_EXPORT;
 
+	options->chosen = categories->count || options->closed || options->times;
 	if (!categories->count)
 		add_categories(categories, export ? EXPORT_CATEGORIES : "conn,packet", true);
 	for (size_t i = 0; i < options_count; i++) {
-		if (options->seen[i])
-			add_categories(categories, options_table[i].categories, false);
+		if (!options->seen[i] || !options_table[i].categories)
+			continue;
+		options->chosen = true;
+		add_categories(categories, options_table[i].categories, false);
 	}
 	if (!options->times)
 		return 0;
@@ -234,7 +238,8 @@ static int settle_format(struct options *options)
 
 static int settle(struct options *options)
 {
-	const char *reason = filter_finish(&options->filter);
+	const char *reason =
+		filter_options_finish(&options->filter, options->command->bit == COMMAND_REPLAY);
 	int err = settle_format(options);
 
 	if (err)
@@ -256,10 +261,11 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 		.command = commands,
 		.socket = SOCK_DEFAULT_PATH,
 		.writer = &writer_table,
+		.out = STDOUT_FILENO,
 		.ports = METRICS_PORTS,
 		.listen = EXPORT_LISTEN,
 	};
-	err = filter_init(&options->filter);
+	err = filter_options_init(&options->filter);
 	if (!err)
 		err = parse_all(options, argc, argv);
 	if (!err)
@@ -271,5 +277,5 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 
 void options_deinit(struct options *options)
 {
-	filter_deinit(&options->filter);
+	filter_options_deinit(&options->filter);
 }
