@@ -15,6 +15,7 @@ CLANG    ?= clang
 BPFTOOL  ?= /usr/sbin/bpftool
 PYTHON   ?= /usr/bin/python3
 PREFIX   ?= /usr/local
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 B        := build$(if $(SAN),/san)
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
@@ -131,6 +132,9 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
 	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/netwatch doc/netwatch-dashboard.json doc/netwatch.rules.yml
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
+	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service
+	install -D -m 644 collector/netwatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf
 clean:
 	rm -rf build compile_commands.json
 

@@ -27,7 +27,7 @@
  *   cgroups.c    which cgroup is below which
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
- *   findings.c, hooks.c  what this kernel can do, and why not
+ *   findings.c, hooks.c, netfilter.c  what this kernel can do, and why not
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -80,7 +80,7 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	m->pid = (uint32_t)peer->pid;
 	m->totals = &row->totals;
 	m->events_per_s = peer->rate;
-	m->queue_bytes = evbuffer_get_length(peer->out);
+	m->queue_bytes = peer_waiting(peer);
 	m->slot = slots_number(&peer->reader);
 	m->category = row->categories;
 	for (size_t i = 0; i < n_categories; i++) {
@@ -151,7 +151,7 @@ static void fill(struct report *r, const struct peer *peer)
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
 	fill_cost(m);
-	if (peer->server->remember)
+	if (peer->server->remember && remember_works(peer->server->remember))
 		fill_history(r, remember_history(peer->server->remember));
 	m->category = r->category_list;
 	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {

@@ -13,7 +13,7 @@ packages_of() {
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev libhttp-parser-dev python3 python3-pytest python3-pytest-xdist \
 		python3-protobuf curl \
-		iproute2 nftables bash bash-completion zsh fish mandoc groff-base ;;
+		iproute2 nftables bash bash-completion zsh fish mandoc groff-base systemd ;;
 	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
 		debian-archive-keyring ;;
 	bench) echo bpftrace libbpf-tools tcpdump ;;
