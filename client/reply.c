@@ -64,7 +64,7 @@ static int start(struct session *session)
 
 int reply_start(struct session *session)
 {
-	return session->started ? 0 : start(session);
+	return session->started || session->ops->event ? 0 : start(session);
 }
 
 void reply_forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
@@ -153,8 +153,13 @@ static int write_event(struct session *session, const struct event *event)
 {
 	const struct writer *writer = session->options->writer;
 	struct output *output = &session->output;
-	int err = output_begin(output);
+	int err;
 
+	if (session->ops->event) {
+		session->ops->event(session, event);
+		return 0;
+	}
+	err = output_begin(output);
 	if (err)
 		return err;
 	writer->event(output, event);
@@ -181,6 +186,8 @@ static void count_loss(struct session *session, const struct message *lost)
 static int on_loss(struct session *session, const struct event *event)
 {
 	count_loss(session, &event->detail);
+	if (session->ops->event)
+		session->ops->event(session, event);
 	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
 }
 

@@ -39,6 +39,7 @@ static const struct category_hook iterators[] = {
 	{.name = "iter/bpf_sk_storage_map",
 	 .without = "an accepted connection is told when its process first reads from it, or at "
 		    "its end"},
+	{.name = "iter/cgroup", .without = "no filter by cgroup keeps an event of the history"},
 };
 
 static char *text(const char *constant)
