@@ -30,7 +30,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recove
 LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
-LIBS_client    := -lprotobuf-c
+LIBS_client    := -lprotobuf-c -levent_core -levent_extra
 LIBS_collector := -lbpf -lcap -lseccomp -levent_core -lprotobuf-c
 INC_common     := -Icommon -Ibpf -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
@@ -134,6 +134,7 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard doc/*.5)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
 	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/netwatch doc/netwatch-dashboard.json doc/netwatch.rules.yml
 	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
 	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service
 	install -D -m 644 collector/netwatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf
