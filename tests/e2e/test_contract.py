@@ -21,8 +21,6 @@ from harness import ALICE, CONN
 # What the contract has and the programs do not yet: refused, and not silently.
 LATER = {
     "top": "needs more than one category to be of use",
-    "log": "keeps what categories packet and error will tell",
-    "export": "its metrics are mostly of categories to come",
     "record": "comes with replay",
     "replay": "its filters are those of the collector, which the client does not have yet",
 }
