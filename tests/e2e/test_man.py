@@ -127,7 +127,7 @@ def takers(item, page, commands):
     named = only[1] if only else of[-1]
     everyone, _, but = named.partition("all commands")
     if not everyone:
-        return set(commands) - {but.removeprefix(" but ")}
+        return set(commands) - set(but.removeprefix(" but ").split(" and "))
     return {word for word in re.split(r",| and |\s", named) if word}
 
 
