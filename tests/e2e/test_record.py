@@ -6,10 +6,12 @@ import itertools
 import json
 import os
 import random
+import re
 import resource
 import signal
 import stat
 import subprocess
+import time
 from collections import Counter
 
 import pytest
@@ -20,6 +22,7 @@ from fake_collector import BYE, GOOD, HELLO, LIVE, bye, event, hello, is_clean, 
 from harness import ALICE, BOB, DEADLINE_S, Lines, end_process, scaled, wait_until
 from test_containers import cgroups, hierarchy  # noqa: F401, the first is a fixture
 from test_http import Talk, get, head, ok
+from terminal import Terminal
 
 CATEGORIES = "conn,packet,http,error,retransmit"
 USERS = "--uid", f"{ALICE},{BOB}"
@@ -439,6 +442,80 @@ def test_losses_are_recorded(place, replay):
     done = replay(path, "-q", "-H", "-o", "table")
     assert done.returncode == 0 and done.stderr.count(b"events were lost") == 1
     assert len(done.stdout.splitlines()) == 2
+
+
+# ----------------------------------------------------------------------- progress
+
+
+def shown_at_last(text):
+    """What stands there when everything was written, carriage returns and all."""
+    lines = []
+    for line in text.removesuffix("\n").split("\n"):
+        screen = ""
+        for part in line.split("\r"):
+            screen = part + screen[len(part):]
+        lines.append(screen.rstrip())
+    return lines
+
+
+def test_progress_of_record(scene, netwatch, place):
+    """A line that changes, and is gone before the summary, which is the only one that stays."""
+    path = place.new_path("recording")
+    terminal = Terminal(60)
+    recording = netwatch("record", path, "--events", "conn", "--no-existing", *USERS,
+                         stderr=terminal.stdout)
+    wait_until(lambda: b"0 events" in terminal.shown, "the line is there")
+    scene.client.failures(count=3, address="127.0.0.1", port=scene.names["refused"])
+    wait_until(lambda: b"\r6 events" in terminal.shown, "it goes on")
+    terminal.close()
+    assert end_process(recording.process) == 0
+    text = terminal.text()
+    assert re.search(r"\r6 events +\d+/s +[\d.]+ k?B +0:00:\d\d", text), text
+    summary, = shown_at_last(text)
+    assert re.fullmatch(rf"netwatch: {path}: 6 events, 0 lost, \d+\.\d{{3}} s", summary), text
+    assert max(map(len, text.split("\r"))) < 200
+
+
+@pytest.mark.parametrize("words", [["-q"], ["--", "true"]])
+def test_no_progress(scene, netwatch, place, words):
+    """When it is quiet; and COMMAND has the terminal for itself."""
+    terminal = Terminal(80)
+    recording = netwatch("record", place.new_path("recording"), "--events", "conn", "--duration",
+                         "1200ms", *USERS, *words, stderr=terminal.stdout)
+    terminal.close()
+    assert recording.process.wait(DEADLINE_S) == 0
+    assert "events  " not in terminal.text()
+
+
+def test_progress_of_replay(place):
+    """With a percentage, since its end is known; not between the lines of the same terminal."""
+    path = write(place, HELLO + LIVE + 60_000 * GOOD + BYE)
+    terminal = Terminal(80)
+    process = subprocess.Popen([place.client, "replay", "-o", "json", path], env=place.environment,
+                               stdout=subprocess.PIPE, stderr=terminal.stdout)
+    terminal.close()
+    process.stdout.read(1)
+    time.sleep(0.6)  # longer than it shows nothing; meanwhile the pipe is full
+    said = Lines(process.stdout)
+    assert process.wait(DEADLINE_S) == 0
+    said.finish()
+    text = terminal.text()
+    assert re.search(r"\r +\d+%  \d+ events  \d+/s", text), text
+    summary, = shown_at_last(text)
+    assert "60000 events, 0 lost" in summary
+    terminal = Terminal(80)
+    subprocess.run([place.client, "replay", "-c", "3", path], env=place.environment,
+                   stdout=terminal.stdout, stderr=terminal.stdout, timeout=DEADLINE_S, check=True)
+    assert "%" not in terminal.close().text()
+
+
+def test_recording_on_a_terminal(netwatch):
+    terminal = Terminal(80)
+    done = netwatch("record", "-", "--events", "conn", stdout=terminal.stdout)
+    terminal.close()
+    assert done.process.wait(DEADLINE_S) == 2
+    done.err.finish()
+    assert "a recording is binary" in done.err.text() and not terminal.text()
 
 
 # ------------------------------------------------------------- what is no recording
