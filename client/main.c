@@ -8,7 +8,7 @@
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c record.c list.c status.c check.c    one file for each command
 //   answer.c         commands that ask one question
-//   replay.c fields.c completion*.c    those that need no collector
+//   replay*.c fields.c completion*.c    those that need no collector
 //   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   resume.c child.c    --reconnect; COMMAND behind --

@@ -170,8 +170,10 @@ static void test_listener(void **state)
 static void test_unknown(void **state)
 {
 	(void)state;
-	connection.has_pid = false;
 	connection.comm = NULL;
+	ACCEPTS("--pid 77");
+	REFUSES("--comm curl");
+	connection.has_pid = false;
 	REFUSES("--pid 77");
 	REFUSES("--not --pid 78");
 	REFUSES("--comm curl");
