@@ -15,6 +15,7 @@ CLANG    ?= clang
 BPFTOOL  ?= /usr/sbin/bpftool
 PYTHON   ?= /usr/bin/python3
 PREFIX   ?= /usr/local
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 B        := build$(if $(SAN),/san)
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
@@ -29,7 +30,7 @@ LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
 LIBS_client    := -lprotobuf-c
-LIBS_collector := -lbpf -lcap -levent_core -lprotobuf-c
+LIBS_collector := -lbpf -lcap -lseccomp -levent_core -lprotobuf-c
 INC_common     := -Icommon -Ibpf -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
 INC_collector  := -Icollector -isystem $(B)/bpf $(INC_common)
@@ -131,6 +132,9 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
 	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/netwatch/examples $(wildcard doc/examples/*)
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
+	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service
+	install -D -m 644 collector/netwatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf
 clean:
 	rm -rf build compile_commands.json
 

@@ -104,6 +104,12 @@ struct options {
 	bool seen[OPTIONS_MAX]; /* by row */
 };
 
+/* Does the stream begin with the collector's history? Then without what exists. */
+static inline bool options_history(const struct options *options)
+{
+	return options->last || options->since;
+}
+
 extern const struct option_row options_table[];
 extern const size_t options_count;
 

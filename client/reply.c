@@ -345,7 +345,7 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	if (!bye)
 		return -EBADMSG;
 	why = bye_reason(bye);
-	if (!why && session->requested && session->ops->stop && !asked)
+	if (!why && session->requested && session->ops->stop && !session->once && !asked)
 		why = "the collector ended the stream";
 	if (!why && session->ops->answer && !session->answered && !asked)
 		why = "the collector did not answer";

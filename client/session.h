@@ -65,6 +65,7 @@ struct session {
 	bool started;		 /* the writer */
 	bool losses_told;	 /* by the writer, in its stream */
 	bool answered;
+	bool once; /* what it asked for ends by itself */
 	bool stopping;
 	bool ended;	  /* bye or an error came, or we are done: leave with status */
 	bool mute;	  /* output failed: write no more */

@@ -15,6 +15,23 @@
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
+/* Later connections of the same stream begin where the last one broke off. */
+static void ask_for_history(struct session *session, Netwatch__Subscribe *subscribe)
+{
+	const struct options *options = session->options;
+
+	if (session->account.begun)
+		return;
+	subscribe->has_last = options->last != 0;
+	subscribe->last = options->last;
+	subscribe->has_since_ms = options->since != 0;
+	subscribe->since_ms = options->since;
+	session->once = options->no_follow && options_history(options);
+	subscribe->has_no_follow = subscribe->no_follow = session->once;
+	if (options_history(options) && !categories_remembered(&session->asked))
+		session_note(session, "of packet and tcpinfo there is no history");
+}
+
 int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
@@ -37,11 +54,6 @@ int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 		session_note(session,
 			     "of HTTP you see what your own uid sends and receives; all of "
 			     "it is for group netwatch-http");
-	if (options->last || options->since) {
-		log_error("--%s: the collector keeps no events; it needs --history",
-			  options->last ? "last" : "since");
-		return EXIT_UNAVAILABLE;
-	}
 	if (isatty(options->out))
 		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
 	subscribe.category = (char **)asked->names;
@@ -50,7 +62,9 @@ int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 	/* an older collector refuses what it does not know: only what is wanted is sent */
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_times = subscribe.times = options->times;
-	subscribe.has_existing = subscribe.existing = !options->no_existing;
+	subscribe.has_existing = subscribe.existing =
+		!options->no_existing && !options_history(options);
+	ask_for_history(session, &subscribe);
 	subscribe.has_interval_ms = options->interval != 0;
 	subscribe.interval_ms = (uint32_t)options->interval;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
@@ -154,7 +168,7 @@ int subscribe_run(struct options *options)
 	if (status)
 		return status;
 	status = session_run(&session, options, &ops);
-	if (options->stats && session.account.begun)
+	if (options->stats && (session.account.begun || session.once))
 		subscribe_stats(&session.account);
 	session_deinit(&session);
 	return status;

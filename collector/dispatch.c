@@ -11,6 +11,7 @@
 #include "filter.h"
 #include "kernel_side.h"
 #include "log.h"
+#include "remember.h"
 #include "ring.h"
 #include "stream.h"
 
@@ -22,16 +23,18 @@ struct dispatch {
 	struct dispatch_mark losses;	   /* set while there are some to tell */
 	struct stream *streams[NW_SLOTS];  /* NULL: nobody's bit */
 	const struct filter *filters[NW_SLOTS];
-	uint64_t with_address; /* bits of slots */
-	uint64_t making;       /* of those who want events that records make */
-	uint64_t making_lost;  /* what these had lost, as last seen */
-	uint64_t making_any;   /* nw_shared.lost_any at that time */
-	uint64_t gap_end;      /* until there records may be missing */
-	bool gap;	       /* gap_end is still to come */
-	uint64_t dirty;	       /* bits of slots whose stream has a block */
-	uint64_t lost_any;     /* nw_shared.lost_any, as last seen */
-	uint64_t looked_ns;    /* when losses were last told or none were seen */
-	int64_t unix_offset;   /* of this turn */
+	struct remember *remember; /* NULL: there is no history */
+	uint64_t remembers;	   /* bit of its slot */
+	uint64_t with_address;	   /* bits of slots */
+	uint64_t making;	   /* of those who want events that records make */
+	uint64_t making_lost;	   /* what these had lost, as last seen */
+	uint64_t making_any;	   /* nw_shared.lost_any at that time */
+	uint64_t gap_end;	   /* until there records may be missing */
+	bool gap;		   /* gap_end is still to come */
+	uint64_t dirty;		   /* bits of slots whose stream has a block */
+	uint64_t lost_any;	   /* nw_shared.lost_any, as last seen */
+	uint64_t looked_ns;	   /* when losses were last told or none were seen */
+	int64_t unix_offset;	   /* of this turn */
 };
 
 /* ------------------------------------------------------------------ marks */
@@ -135,7 +138,6 @@ static void tell_gap(struct dispatch *d, const struct category_maker *maker)
 	d->gap = ring_position(d->ring) < d->gap_end;
 }
 
-/* Outside one's own uid content is redacted, and with scope ALL there is none. */
 static void on_made(void *arg, const struct made *made)
 {
 	const struct making *making = arg;
@@ -148,20 +150,25 @@ static void on_made(void *arg, const struct made *made)
 	for (receivers = made->record->receivers; receivers; receivers &= receivers - 1) {
 		unsigned slot = (unsigned)__builtin_ctzll(receivers), view;
 		const struct filter *filter = d->filters[slot];
-		bool own;
+		bool redacted;
 
 		if (!d->streams[slot])
 			continue;
-		own = filter->viewer == made->record->connection.uid;
-		if (!own && filter->scope != NETWATCH__SCOPE__ALL_WITH_HTTP)
+		if (filter->remembered) {
+			stream_remembered(d->streams[slot]);
+			remember_made(d->remember, making->category, made, d->unix_offset);
+			continue;
+		}
+		if (!filter_shows_content(filter, made->record->connection.uid, &redacted))
 			continue;
 		if (!maker->accepts(filter, made)) {
 			stream_filtered(d->streams[slot]);
 			continue;
 		}
-		view = (own ? 0 : REDACTED) | (filter->with_address ? WITH_ADDRESS : 0);
-		if (!encoded[view] && event_from_made(&frames[view], making->category, made,
-						      d->unix_offset, view & WITH_ADDRESS, !own)) {
+		view = (redacted ? REDACTED : 0) | (filter->with_address ? WITH_ADDRESS : 0);
+		if (!encoded[view] &&
+		    event_from_made(&frames[view], making->category, made, d->unix_offset,
+				    view & WITH_ADDRESS, redacted)) {
 			log_error("an event of category %s is too long", making->category->name);
 			return;
 		}
@@ -196,8 +203,10 @@ static void open_making(struct dispatch *d, unsigned slot)
 	for (size_t i = 0; i < n_categories; i++) {
 		if (!wants_making(d->filters[slot], categories[i]))
 			continue;
+		/* Of what nobody asked for until now the beginning is missing. */
+		if (!(d->making & d->remembers))
+			begin_gap(d);
 		d->making |= 1ULL << slot;
-		begin_gap(d); /* of what nobody asked for until now the beginning is missing */
 	}
 }
 
@@ -236,6 +245,11 @@ static void on_record(void *arg, const void *data, size_t size)
 
 		if (!d->streams[slot])
 			continue;
+		if (d->remembers >> slot & 1) {
+			stream_remembered(d->streams[slot]);
+			remember_record(d->remember, record, size, d->unix_offset);
+			continue;
+		}
 		if (!encoded[view] &&
 		    event_from_record(&frames[view], record, size, d->unix_offset, view)) {
 			log_error("a record of category %u and %zu bytes",
@@ -303,6 +317,7 @@ void dispatch_open(struct dispatch *d, unsigned slot, struct stream *stream,
 	d->with_address &= ~(1ULL << slot);
 	d->with_address |= (uint64_t) !!filter->with_address << slot;
 	d->filters[slot] = filter;
+	d->remembers |= (uint64_t)(filter->remembered != 0) << slot;
 	stream->lost = lost_total(d, slot);
 	open_making(d, slot);
 }
@@ -311,8 +326,14 @@ void dispatch_close(struct dispatch *d, unsigned slot)
 {
 	d->streams[slot] = NULL;
 	d->filters[slot] = NULL;
+	d->remembers &= ~(1ULL << slot);
 	close_making(d, slot);
 	d->dirty &= ~(1ULL << slot);
+}
+
+void dispatch_set_remember(struct dispatch *d, struct remember *remember)
+{
+	d->remember = remember;
 }
 
 void dispatch_start(struct dispatch *d)
@@ -323,6 +344,11 @@ void dispatch_start(struct dispatch *d)
 void dispatch_stop(struct dispatch *d)
 {
 	drain_stop(d->drain);
+}
+
+bool dispatch_serves(struct dispatch *d)
+{
+	return drain_serves(d->drain);
 }
 
 struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ring_fd,

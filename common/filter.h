@@ -78,7 +78,7 @@ struct filter {
 	uint32_t with_address; /* kernel addresses are shown */
 	uint32_t interval_ms;  /* of reports; 0 without NW_WANT_TCPINFO */
 	uint32_t viewer; /* uid that sees it, since it tells what of HTTP; 0 without NW_WANT_HTTP */
-	uint32_t reserved;
+	uint32_t remembered; /* its events are for the history, not for a client */
 	struct filter_ports ports[FILTER_ENDS];
 	struct filter_prefixes prefixes[FILTER_ENDS];
 	struct filter_values values[NW_DIMENSIONS];
@@ -128,6 +128,12 @@ extern const char *const filter_dimension_names[NW_DIMENSIONS];
 
 /* The judge: does the filter, its scope included, accept the socket of this row? */
 bool filter_accepts(const struct filter *filter, const struct nw_row *row);
+
+/*
+ * What messages say, of sockets of that uid: false: nothing is shown of it; *redacted: only what
+ * another uid may see of it.
+ */
+bool filter_shows_content(const struct filter *filter, uint32_t uid, bool *redacted);
 
 /* Its parts, which the tables are made of too. */
 bool filter_values_accept(const struct filter_values *values, const uint8_t *value);

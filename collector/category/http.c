@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Pieces of streams to the parser, and what it tells as fields of netwatch.Http. */
+#include <stddef.h>
 #include <string.h>
 
 #include "../category.h"
@@ -178,12 +179,80 @@ static bool accepts(const struct filter *filter, const struct made *made)
 	return filter_http_accepts(&filter->http, &message);
 }
 
+/* ----------------------------------------------------------------- history */
+
+static const size_t strings[] = {
+	offsetof(struct http_event, method),	   offsetof(struct http_event, target),
+	offsetof(struct http_event, host),	   offsetof(struct http_event, user_agent),
+	offsetof(struct http_event, content_type), offsetof(struct http_event, reason),
+};
+
+#define N_STRINGS (sizeof(strings) / sizeof(strings[0]))
+
+static struct http_string *string_of(struct http_event *event, size_t i)
+{
+	return (struct http_string *)(void *)((char *)event + strings[i]);
+}
+
+/* The event, whose pointers mean nothing, then its strings one behind the other. */
+static size_t pack(const struct made *made, void *data, size_t size)
+{
+	struct http_event event = *(const struct http_event *)made->what;
+	size_t needed = sizeof(event);
+	char *p = data;
+
+	for (size_t i = 0; i < N_STRINGS; i++)
+		needed += string_of(&event, i)->length;
+	if (needed > size)
+		return needed;
+	p += sizeof(event);
+	for (size_t i = 0; i < N_STRINGS; i++) {
+		struct http_string *string = string_of(&event, i);
+
+		if (string->length)
+			memcpy(p, string->text, string->length);
+		string->text = NULL;
+		p += string->length;
+	}
+	memcpy(data, &event, sizeof(event));
+	return needed;
+}
+
+static bool unpack(const struct nw_record *record, const void *data, size_t size, maker_fn *tell,
+		   void *arg)
+{
+	struct http_event event;
+	struct made made = {.record = record, .what = &event};
+	const char *p = data;
+	size_t left;
+
+	if (size < sizeof(event))
+		return false;
+	left = size - sizeof(event);
+	memcpy(&event, data, sizeof(event));
+	p += sizeof(event);
+	for (size_t i = 0; i < N_STRINGS; i++) {
+		struct http_string *string = string_of(&event, i);
+
+		if (string->length > left)
+			return false;
+		string->text = p;
+		p += string->length;
+		left -= string->length;
+	}
+	made.time_ns = event.time_ns;
+	tell(arg, &made);
+	return true;
+}
+
 static const struct category_maker maker = {
 	.take = take,
 	.gap = gap,
 	.forget = forget,
 	.write = write_http,
 	.accepts = accepts,
+	.pack = pack,
+	.unpack = unpack,
 };
 
 static const struct category_hook hooks[] = {

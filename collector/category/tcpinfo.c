@@ -123,6 +123,7 @@ const struct category category_tcpinfo = {
 	.name = "tcpinfo",
 	.field = 8,
 	.wants = 1ULL << NW_WANT_TCPINFO,
+	.chatty = true,
 	.hooks = hooks,
 	.elf = tcpinfo_bpf__elf_bytes,
 	.write = write_tcpinfo,

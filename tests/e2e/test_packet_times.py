@@ -2,6 +2,7 @@
 """Layer times of packets (-t), held against the clock of the programs that send and read."""
 
 import collections
+import socket
 import subprocess
 import time
 
@@ -111,18 +112,21 @@ def usable(collector):
     }
 
 
-def expected_stages(hooks, direction, family):
-    """Of a segment with data, sent once, and read."""
+def expected_stages(hooks, direction, family, local):
+    """Of a segment with data, sent once, and read. local: in the collector's namespace."""
+    def known(function, netfilter):
+        return f"fentry/{function}" in hooks or local and f"netfilter/ip{family}/{netfilter}" in hooks
+
     if direction == "RX":
-        ip = "fentry/ip_rcv_core" if family == 4 else "fentry/ip6_rcv_core"
+        ip = known("ip_rcv_core" if family == 4 else "ip6_rcv_core", "pre_routing")
         queue = {"tp_btf/sk_data_ready", "fentry/sock_def_readable"}
-        return (["mac_ns"] if ip in hooks else []) + ["ip_ns"] + (
+        return (["mac_ns"] if ip else []) + ["ip_ns"] + (
             ["tcp_ns"] if queue & hooks else []
         ) + ["app_ns"]
-    ip = "fentry/ip_queue_xmit" if family == 4 else "fentry/inet6_csk_xmit"
+    ip = known("ip_queue_xmit" if family == 4 else "inet6_csk_xmit", "local_out")
     send = {"tp_btf/tcp_sendmsg_locked", "fentry/tcp_sendmsg_locked"} & hooks
     begin = {(True, True): ["tcp_ns", "ip_ns"], (False, False): []}
-    return begin.get((ip in hooks, bool(send)), ["ip_ns"]) + ["qdisc_ns", "mac_ns"]
+    return begin.get((ip, bool(send)), ["ip_ns"]) + ["qdisc_ns", "mac_ns"]
 
 
 def since(event, other):
@@ -159,7 +163,7 @@ def test_stages(request, collector, packets, connected, address):
         assert len(segments) == len(moments)
         for event, (sent, read) in zip(segments, moments):
             known = stages(event)
-            assert list(known) == expected_stages(hooks, direction, family), event
+            assert list(known) == expected_stages(hooks, direction, family, not apart), event
             begin, end = sent[0], sent[1] if direction == "TX" else read[1]
             assert 0 < sum(known.values()) <= end - begin, event
     for event in events:
@@ -181,6 +185,29 @@ def test_slow_reader(packets, connected):
     known = stages(event)
     assert begin - arrived <= sum(known.values())
     assert 50 * MS <= known.pop("app_ns") <= end - sent
+    assert sum(known.values()) < 40 * MS
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", V4[1]])
+def test_held_back(request, collector, packets, connected, address):
+    """What TCP holds back is tcp_ns, where this kernel can tell it from ip_ns, and nothing else."""
+    apart = address == V4[1]
+    near, far = request.getfixturevalue("pair") if apart else (None, None)
+    both = connected(address, near, far)
+    watch = packets("-t", "--rport", both.port)
+    both.open()
+    both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=1)
+    sent, _ = both.client.timed_send(fd=both.near, count=100)
+    time.sleep(0.05)
+    both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=0)
+    _, end = both.server.timed_receive(fd=both.far, count=100)
+    both.close()
+    (event,) = data(told(watch), "TX", both.port)
+    known = stages(event)
+    family = 6 if ":" in address else 4
+    names = expected_stages(usable(collector), "TX", family, not apart)
+    assert list(known) == names, event
+    assert 50 * MS <= known.pop(names[0]) <= end - sent
     assert sum(known.values()) < 40 * MS
 
 
