@@ -48,11 +48,11 @@ static bool asked_for(const struct replay *replay, const struct event *event)
 	       (stage != NETWATCH__CONN__STAGE__EXISTING || !replay->session.options->no_existing);
 }
 
-/* EXISTING is in no account. */
+/* What is told of the time before the subscription is in no account. */
 bool replay_keeps(struct session *session, const struct event *event)
 {
 	struct replay *replay = (struct replay *)session;
-	bool counts = stage_of(event) != NETWATCH__CONN__STAGE__EXISTING;
+	bool counts = session->account.begun && stage_of(event) != NETWATCH__CONN__STAGE__EXISTING;
 	enum verdict verdict;
 
 	keep_time(replay, event);
