@@ -566,6 +566,7 @@ def write(place, data):
     return path
 
 
+READ_SIZE = 256 * 1024
 SMALL = HELLO + LIVE + 3 * GOOD + BYE
 
 
@@ -633,6 +634,14 @@ def test_something_follows(place, replay):
     done = replay(write(place, SMALL + SMALL), "-o", "json")
     assert done.returncode == 1 and b"follows the recording's end" in done.stderr, done
     assert len(done.stdout.splitlines()) == 3
+    # Its end is where one read ends.
+    fill = [wire.frame(wire.nested(77, bytes(60_000)))] * 4
+    rest = READ_SIZE - len(SMALL) - sum(map(len, fill))
+    fill.append(wire.frame(wire.nested(77, bytes(rest - 8))))
+    whole = HELLO + LIVE + b"".join(fill) + 3 * GOOD + BYE
+    assert len(whole) == READ_SIZE
+    assert replay(write(place, whole)).returncode == 0
+    assert replay(write(place, whole + b"x")).returncode == 1
 
 
 def test_other_major(place, replay):
