@@ -56,9 +56,17 @@ int session_fail_output(struct session *session, int err)
 	return session->status = EXIT_OUTPUT;
 }
 
+void session_fail(struct session *session, int status)
+{
+	session->ended = session->mute = true;
+	session->status = status;
+}
+
 void session_disconnected(struct session *session, const char *why)
 {
 	session->ended = true;
+	if (session->ops->disconnected)
+		session->ops->disconnected(session);
 	session->resume.wanted =
 		session->options->reconnect && session->account.begun && !session->stopping;
 	if (session->resume.wanted) {
@@ -249,6 +257,8 @@ static void loop(struct session *session)
 		wait = session->ended ? 0 : run_timer(session);
 		if (!session->ended && session_wait(session, wait))
 			receive(session);
+		if (session->ops->settled && !session->mute)
+			session->ops->settled(session);
 		err = session->mute ? 0 : output_flush(&session->output);
 		if (err)
 			session_fail_output(session, err);

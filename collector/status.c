@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include <event2/buffer.h>
 
@@ -88,6 +89,17 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	}
 }
 
+/* A call that a serving collector may still make; getrusage is none. */
+static void fill_cost(Netwatch__Status *m)
+{
+	struct timespec spent;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent))
+		return;
+	m->has_cpu_us = 1;
+	m->cpu_us = (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
+}
+
 static bool may_see(const struct peer *peer, const struct peer *other)
 {
 	return peer->scope >= NETWATCH__SCOPE__ALL ||
@@ -138,6 +150,7 @@ static void fill(struct report *r, const struct peer *peer)
 	fill_shortcomings(m, peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
+	fill_cost(m);
 	if (peer->server->remember && remember_works(peer->server->remember))
 		fill_history(r, remember_history(peer->server->remember));
 	m->category = r->category_list;

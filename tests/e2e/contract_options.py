@@ -54,6 +54,37 @@ def check(world):
     assert "tp_btf/inet_sock_set_state" in done.stdout
 
 
+@tries(COMMANDS, "log")
+def log(world):
+    """The three files with the labels of the contract, each beginning with HELP and TYPE."""
+    path = world.place.new_path("contract-logs")
+    path.mkdir()
+    done = world.run("log", path, "--port", world.port, "--duration", "500ms")
+    assert done.returncode == 0 and not done.stdout, done
+    promised = contract.paragraph(contract.section(5), "`netwatch log DIR`")
+    for name in "connects.log", "packets.log", "err.log":
+        metric = re.search(rf"`{name}`[^`]*`(\w+){{", promised)[1]
+        lines = (path / name).read_text().splitlines()
+        assert lines[0].startswith(f"# HELP {metric} ") and lines[1] == f"# TYPE {metric} gauge"
+    connections = (path / "connects.log").read_text().splitlines()[2:]
+    assert {int(re.search('sock="(\\d+)"', line)[1]) for line in connections} >= set(world.ids)
+    named = re.search(r"`connection{([\w,]+),\.\.\.} 1`", promised)[1].split(",")
+    client, = [line for line in connections if f'pid="{world.client.pid}"' in line]
+    assert client.endswith(" 1") and all(f'{name}="' in client for name in named), client
+
+
+@tries(COMMANDS, "export")
+def export(world):
+    """Bound to the loopback, for whoever asks; a default port that the contract does not name."""
+    client = world.start("export", "--listen", "127.0.0.1:0", "-v", "--port", world.port)
+    client.wait_subscribed()
+    url = re.search("http://127.0.0.1:\\d+/metrics", client.err.text())[0]
+    done = subprocess.run(["curl", "-s", "--noproxy", "*", url], capture_output=True, text=True)
+    assert re.search('^netwatch_tcp_connections{state="listen",role="server"} 1$', done.stdout,
+                     re.M), done.stdout
+    assert client.stop() == 0
+
+
 @tries(COMMANDS, "fields")
 def fields(world):
     text = world.run("fields", uid=ALICE, socket="/nowhere").stdout

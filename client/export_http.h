@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Serves one page over HTTP, in a thread of its own: GET and HEAD of /metrics. Requests, their
+ * number and their time are bounded, so that no client holds up another one for long.
+ */
+#ifndef NETWATCH_EXPORT_HTTP_H
+#define NETWATCH_EXPORT_HTTP_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+struct output;
+
+#define EXPORT_HEADERS_MAX     8192 /* bytes; 413 beyond, and without a body */
+#define EXPORT_BODY_MAX	       4096
+#define EXPORT_CONNECTIONS_MAX 64 /* beyond, the oldest is closed */
+#define EXPORT_REQUEST_S       5  /* for one connection from its beginning to its end */
+#define EXPORT_WAIT_S	       2  /* for its next byte */
+
+struct export_address {
+	struct sockaddr_storage address;
+	socklen_t length;
+};
+
+/* "127.0.0.1:9477", "[::1]:9477"; port 0: any. 0 or -EINVAL. */
+int export_address_parse(const char *text, struct export_address *address);
+
+struct export_http;
+
+/*
+ * Binds and starts. page is called in the thread, and writes the page. The signals that are blocked
+ * now are so in the thread. 0 or -errno.
+ */
+int export_http_start(struct export_http **http, const struct export_address *address,
+		      void (*page)(struct output *output));
+
+/* ADDRESS:PORT as bound, in a static buffer. */
+const char *export_http_where(const struct export_http *http);
+
+/* Stops and frees; NULL: nothing to do. */
+void export_http_stop(struct export_http *http);
+
+#endif
