@@ -12,7 +12,7 @@
 //   export_http.c    serves it, in a thread of its own
 //   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
-//   replay.c fields.c completion*.c    those that need no collector
+//   replay*.c fields.c completion*.c    those that need no collector
 //   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   resume.c child.c    --reconnect; COMMAND behind --
