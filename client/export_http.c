@@ -22,13 +22,17 @@
 #include "export_http.h"
 #include "number.h"
 #include "output.h"
-#include "prom.h"
 
 #define SLOTS	(2 * EXPORT_CONNECTIONS_MAX) /* with those that are just being closed */
 #define BACKLOG 128
 #define ANY_METHOD                                                                                 \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
 	 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
+
+/* A page has scripts and styles of its own, in files, and talks to nobody else. */
+#define POLICY                                                                          \
+	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " \
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /* A connection, of which we hold a reference. evhttp has let it go when it has no callbacks. */
 struct slot {
@@ -43,7 +47,7 @@ struct export_http {
 	struct evconnlistener *listener;
 	struct event *stopping, *second;
 	struct slot slots[SLOTS];
-	void (*page)(struct output *output);
+	export_page_fn *page;
 	uint64_t accepted;
 	int stop; /* eventfd */
 	bool loopback, paused, ended, running;
@@ -124,8 +128,10 @@ static bool host_is_good(const struct export_http *http, struct evhttp_request *
 	return inet_pton(AF_INET6, name, &address) == 1;
 }
 
-static void send_page(struct export_http *http, struct evhttp_request *request)
+static void send_page(struct export_http *http, struct evhttp_request *request, const char *path)
 {
+	const char *type = NULL,
+		   *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evbuffer_new();
 	struct output output;
@@ -133,15 +139,17 @@ static void send_page(struct export_http *http, struct evhttp_request *request)
 	int err = !body || output_init(&output, -1);
 
 	if (!err) {
-		http->page(&output);
+		type = http->page(&output, path, query);
 		err = output.err || evbuffer_add(body, output.data, output.used);
 		snprintf(length, sizeof(length), "%zu", output.used);
 		output_deinit(&output);
 	}
 	if (err) {
 		refuse(request, HTTP_INTERNAL, "Internal Server Error");
+	} else if (!type) {
+		refuse(request, HTTP_NOTFOUND, "Not Found");
 	} else {
-		evhttp_add_header(headers, "Content-Type", PROM_TYPE);
+		evhttp_add_header(headers, "Content-Type", type);
 		evhttp_add_header(headers, "Content-Length", length);
 		if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
 			evbuffer_drain(body, evbuffer_get_length(body));
@@ -163,15 +171,17 @@ static void on_request(struct evhttp_request *request, void *arg)
 	evhttp_add_header(headers, "Connection", "close");
 	evhttp_add_header(headers, "Cache-Control", "no-store");
 	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+	evhttp_add_header(headers, "Content-Security-Policy", POLICY);
 	if (!host_is_good(http, request)) {
 		refuse(request, 403, "Forbidden: Host is no address of this host");
-	} else if (!path || strcmp(path, "/metrics")) {
-		refuse(request, HTTP_NOTFOUND, "Not Found: there is /metrics only");
+	} else if (!path) {
+		refuse(request, HTTP_NOTFOUND, "Not Found");
 	} else if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(headers, "Allow", "GET, HEAD");
 		refuse(request, HTTP_BADMETHOD, "Method Not Allowed");
 	} else {
-		send_page(http, request);
+		send_page(http, request, path);
 	}
 }
 
@@ -373,7 +383,7 @@ static int set_up(struct export_http *http, const struct export_address *address
 }
 
 int export_http_start(struct export_http **made, const struct export_address *address,
-		      void (*page)(struct output *output))
+		      export_page_fn *page)
 {
 	struct export_http *http = calloc(1, sizeof(*http));
 	int err;
@@ -392,6 +402,11 @@ int export_http_start(struct export_http **made, const struct export_address *ad
 	}
 	*made = http;
 	return 0;
+}
+
+bool export_http_is_local(const struct export_http *http)
+{
+	return http->loopback;
 }
 
 const char *export_http_where(const struct export_http *http)

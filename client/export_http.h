@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Serves one page over HTTP, in a thread of its own: GET and HEAD of /metrics. Requests, their
- * number and their time are bounded, so that no client holds up another one for long.
+ * Serves pages over HTTP, in a thread of its own, by GET and HEAD. Requests, their number and
+ * their time are bounded, so that no client holds up another one for long.
  */
 #ifndef NETWATCH_EXPORT_HTTP_H
 #define NETWATCH_EXPORT_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -28,11 +29,19 @@ int export_address_parse(const char *text, struct export_address *address);
 struct export_http;
 
 /*
- * Binds and starts. page is called in the thread, and writes the page. The signals that are blocked
- * now are so in the thread. 0 or -errno.
+ * Writes the page at path; query is what is behind its ?, or NULL. Returns its Content-Type; NULL:
+ * there is none. Called in the thread.
+ */
+typedef const char *export_page_fn(struct output *output, const char *path, const char *query);
+
+/*
+ * Binds and starts. The signals that are blocked now are so in the thread. 0 or -errno.
  */
 int export_http_start(struct export_http **http, const struct export_address *address,
-		      void (*page)(struct output *output));
+		      export_page_fn *page);
+
+/* Only this host can ask. */
+bool export_http_is_local(const struct export_http *http);
 
 /* ADDRESS:PORT as bound, in a static buffer. */
 const char *export_http_where(const struct export_http *http);

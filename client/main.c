@@ -9,6 +9,7 @@
 //   subscribe.c record.c list.c status.c check.c    one file for each command
 //   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
 //   export.c metrics*.c    export: what is counted, and from which events
+//   live*.c          its live page
 //   export_http.c    serves it, in a thread of its own
 //   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
