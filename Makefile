@@ -4,6 +4,7 @@
 #   sudo make run           install what is missing, build, start, and show live events
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
 #   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it
+#   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
 #   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
 #   sudo make bench         ratios against none and against other tools, about two minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
@@ -45,7 +46,7 @@ FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* clie
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels unit fuzz run bench format check-format install clean
+.PHONY: all test test-kernels test-deb unit fuzz run bench format check-format install deb clean
 
 all: $(B)/netwatch-collector $(B)/netwatch
 
@@ -107,7 +108,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(wildcard collector/http/*.c)
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 
-test test-kernels run bench:
+test test-kernels test-deb run bench:
 	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \
 		ARGS='$(subst ','\'',$(ARGS))' sh tests/$(@:test-%=%).sh
 
@@ -115,6 +116,8 @@ format:
 	clang-format -i $(FORMATTED)
 check-format:
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+deb:
+	$(Q)sh collector/debian/build.sh
 compile_commands.json:
 	bear -- $(MAKE) -B all unit T=-
 
@@ -138,4 +141,4 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 clean:
 	rm -rf build compile_commands.json
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/deb -prune -o -name '*.d' -print 2>/dev/null)

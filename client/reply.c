@@ -33,7 +33,7 @@ static void end(struct session *session, int status)
 	session->status = status;
 }
 
-int reply_start(struct session *session)
+static int start(struct session *session)
 {
 	const struct options *options = session->options;
 	const struct writer *writer = options->writer;
@@ -45,12 +45,8 @@ int reply_start(struct session *session)
 		.columns = &options->columns,
 		.time = options->time,
 	};
-	int err = 0;
+	int err = session->ops->begin ? session->ops->begin(session) : 0;
 
-	if (session->started || session->ops->event)
-		return 0;
-	if (session->ops->begin)
-		err = session->ops->begin(session);
 	if (err)
 		return err;
 	session->started = true;
@@ -64,6 +60,11 @@ int reply_start(struct session *session)
 		writer->reply(&session->output, NETWATCH__REPLY__REPLY_HELLO, session->hello,
 			      session->hello_size);
 	return 0;
+}
+
+int reply_start(struct session *session)
+{
+	return session->started || session->ops->event ? 0 : start(session);
 }
 
 void reply_forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
