@@ -9,6 +9,7 @@
 #include "event.h"
 #include "exit.h"
 #include "export.h"
+#include "export_address.h"
 #include "export_http.h"
 #include "live.h"
 #include "log.h"
@@ -84,11 +85,6 @@ static int take_status(struct session *session, const uint8_t *data, size_t size
 	return 0;
 }
 
-static int interval_of(const struct options *options)
-{
-	return options->interval ? (int)options->interval : INTERVAL_MS;
-}
-
 static void tick(struct session *session)
 {
 	static const struct session_ops ops = {
@@ -101,7 +97,7 @@ static void tick(struct session *session)
 
 	session_run(&status, session->options, &ops);
 	session_deinit(&status);
-	session_timer(session, interval_of(session->options), tick);
+	session_timer(session, session_interval(session->options, INTERVAL_MS), tick);
 }
 
 /* ------------------------------------------------------------- the subscription */
@@ -113,7 +109,8 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 
 	pthread_mutex_lock(&lock);
 	metrics_begin();
-	metrics_expect_reports(reports ? (uint64_t)interval_of(session->options) : 0);
+	metrics_expect_reports(reports ? (uint64_t)session_interval(session->options, INTERVAL_MS)
+				       : 0);
 	pthread_mutex_unlock(&lock);
 	return status;
 }
@@ -138,14 +135,16 @@ static void disconnected(struct session *session)
 /* The live page shows single events: whoever knows its address sees what we see. */
 static void tell_places(const struct options *options, const struct export_http *http)
 {
+	const char *where = export_address_text(export_http_address(http));
+
 	pthread_mutex_lock(&lock);
 	has_live_page = export_http_is_local(http);
 	pthread_mutex_unlock(&lock);
 	if (options->quiet)
 		return;
-	log_info("serving http://%s/metrics", export_http_where(http));
+	log_info("serving http://%s/metrics", where);
 	if (has_live_page)
-		log_info("live page: http://%s/live/%s/", export_http_where(http), live_token());
+		log_info("live page: http://%s/live/%s/", where, live_token());
 }
 
 static int run(struct options *options, const struct export_address *address)

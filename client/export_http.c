@@ -2,7 +2,6 @@
 // libevent's HTTP server, with what it lacks: a bound on connections, and on their time.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,8 +18,8 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 
+#include "export_address.h"
 #include "export_http.h"
-#include "number.h"
 #include "output.h"
 
 #define SLOTS	(2 * EXPORT_CONNECTIONS_MAX) /* with those that are just being closed */
@@ -50,43 +49,19 @@ struct export_http {
 	export_page_fn *page;
 	uint64_t accepted;
 	int stop; /* eventfd */
-	bool loopback, paused, ended, running;
+	bool paused, ended, running;
 	pthread_t thread;
-	char where[INET6_ADDRSTRLEN + 16];
+	struct export_address address; /* as bound */
 };
 
-int export_address_parse(const char *text, struct export_address *to)
+bool export_http_is_local(const struct export_http *http)
 {
-	const char *colon = strrchr(text, ':');
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&to->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&to->address;
-	char host[INET6_ADDRSTRLEN + 2];
-	uint64_t port;
-	size_t length;
+	return export_address_is_loopback(&http->address);
+}
 
-	memset(to, 0, sizeof(*to));
-	if (!colon || number_parse(colon + 1, strlen(colon + 1), 0, UINT16_MAX, &port))
-		return -EINVAL;
-	length = (size_t)(colon - text);
-	if (!length || length >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, length);
-	host[length] = '\0';
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		to->length = sizeof(*v4);
-		return 0;
-	}
-	if (host[0] != '[' || host[length - 1] != ']')
-		return -EINVAL;
-	host[length - 1] = '\0';
-	if (inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1)
-		return -EINVAL;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	to->length = sizeof(*v6);
-	return 0;
+const struct export_address *export_http_address(const struct export_http *http)
+{
+	return &http->address;
 }
 
 /* ------------------------------------------------------------------ requests */
@@ -115,7 +90,7 @@ static bool host_is_good(const struct export_http *http, struct evhttp_request *
 	struct in6_addr address;
 	size_t length;
 
-	if (!http->loopback || !host || !strcasecmp(host, "localhost"))
+	if (!export_http_is_local(http) || !host || !strcasecmp(host, "localhost"))
 		return true;
 	length = strlen(host);
 	if (length >= sizeof(name))
@@ -319,26 +294,6 @@ static void *serve(void *arg)
 
 /* --------------------------------------------------------- beginning and end */
 
-static void name_place(struct export_http *http)
-{
-	struct sockaddr_storage address = {0};
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-	socklen_t length = sizeof(address);
-	char text[INET6_ADDRSTRLEN];
-
-	getsockname(evconnlistener_get_fd(http->listener), (struct sockaddr *)&address, &length);
-	if (address.ss_family == AF_INET) {
-		http->loopback = ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-		inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
-		snprintf(http->where, sizeof(http->where), "%s:%u", text, ntohs(v4->sin_port));
-	} else {
-		http->loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-		inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
-		snprintf(http->where, sizeof(http->where), "[%s]:%u", text, ntohs(v6->sin6_port));
-	}
-}
-
 static int listen_at(struct export_http *http, const struct export_address *address)
 {
 	errno = ENOMEM;
@@ -350,7 +305,7 @@ static int listen_at(struct export_http *http, const struct export_address *addr
 					(int)address->length);
 	if (!http->listener)
 		return -errno;
-	name_place(http);
+	export_address_of(evconnlistener_get_fd(http->listener), &http->address);
 	if (!evhttp_bind_listener(http->http, http->listener)) {
 		evconnlistener_free(http->listener);
 		http->listener = NULL;
@@ -402,16 +357,6 @@ int export_http_start(struct export_http **made, const struct export_address *ad
 	}
 	*made = http;
 	return 0;
-}
-
-bool export_http_is_local(const struct export_http *http)
-{
-	return http->loopback;
-}
-
-const char *export_http_where(const struct export_http *http)
-{
-	return http->where;
 }
 
 void export_http_stop(struct export_http *http)

@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
+struct export_address;
 struct output;
 
 #define EXPORT_HEADERS_MAX     8192 /* bytes; 413 beyond, and without a body */
@@ -17,14 +17,6 @@ struct output;
 #define EXPORT_CONNECTIONS_MAX 64 /* beyond, the oldest is closed */
 #define EXPORT_REQUEST_S       5  /* for one connection from its beginning to its end */
 #define EXPORT_WAIT_S	       2  /* for its next byte */
-
-struct export_address {
-	struct sockaddr_storage address;
-	socklen_t length;
-};
-
-/* "127.0.0.1:9477", "[::1]:9477"; port 0: any. 0 or -EINVAL. */
-int export_address_parse(const char *text, struct export_address *address);
 
 struct export_http;
 
@@ -43,8 +35,8 @@ int export_http_start(struct export_http **http, const struct export_address *ad
 /* Only this host can ask. */
 bool export_http_is_local(const struct export_http *http);
 
-/* ADDRESS:PORT as bound, in a static buffer. */
-const char *export_http_where(const struct export_http *http);
+/* Where it is bound. */
+const struct export_address *export_http_address(const struct export_http *http);
 
 /* Stops and frees; NULL: nothing to do. */
 void export_http_stop(struct export_http *http);

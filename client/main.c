@@ -10,7 +10,7 @@
 //   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
 //   export.c metrics*.c    export: what is counted, and from which events
 //   live*.c          its live page
-//   export_http.c    serves it, in a thread of its own
+//   export_http.c export_address.c    serves it, in a thread of its own
 //   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
 //   replay.c fields.c completion*.c    those that need no collector

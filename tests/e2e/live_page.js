@@ -45,14 +45,14 @@ async function main(url, count) {
 		looking = true;
 		return answer;
 	});
-	setInterval(() => {
+	const timer = setInterval(() => {
 		if (elements.note.text)
 			throw new Error(elements.note.text);
 		if (elements.rows.childElementCount < count)
 			return;
-		console.log(JSON.stringify(
-			elements.rows.children.map(row => row.children.map(cell => cell.text))));
-		process.exit(0);
+		clearInterval(timer);
+		const table = elements.rows.children.map(row => row.children.map(cell => cell.text));
+		process.stdout.write(JSON.stringify(table), () => process.exit(0));
 	}, 20);
 }
 

@@ -309,6 +309,26 @@ def test_losses_and_restart(netwatch, stub):
     assert client.wait() == 0
 
 
+def test_lost_end(netwatch, stub):
+    """A connection of which no report comes any more is gone, though nobody told its end."""
+    client = netwatch("export", "--listen", "127.0.0.1:0", "--interval", "100ms", socket=stub.path)
+    peer = stub.accept()
+    peer.take("hello")
+    peer.say(hello=pb.Hello(major=1, epoch=1, scope=pb.ALL, category=["conn", "tcpinfo"]))
+    assert peer.take("subscribe").subscribe.interval_ms == 100
+    peer.event(connection=1, event=pb.Conn.EXISTING)
+    peer.say(subscribed=pb.Subscribed())
+    stub.close()  # status is asked for in vain from here on
+    exporter = scraped(client)
+    exporter.wait_value(1, "netwatch_tcp_connections")
+    exporter.wait_value(None, "netwatch_tcp_connections")
+    assert exporter.value("netwatch_up") == 1
+    client.process.terminate()
+    peer.finish()
+    assert client.wait() == 0
+    stub.open()
+
+
 @pytest.mark.own_collector
 def test_collector_restarts(collector, start_collector, export, actor):
     server, client = actor(uid=ALICE), actor(uid=ALICE)
