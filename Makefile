@@ -29,11 +29,11 @@ LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
 LIBS_client    := -lprotobuf-c
-LIBS_collector := -lbpf -lcap -levent_core -lprotobuf-c
-INC_common     := -Icommon -isystem $(B)/proto
+LIBS_collector := -lbpf -lcap -lseccomp -levent_core -lprotobuf-c
+INC_common     := -Icommon -Ibpf -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
-INC_collector  := -Icollector -Ibpf -isystem $(B)/bpf $(INC_common)
-INC_tests      := -I. -Ibpf $(INC_common)
+INC_collector  := -Icollector -isystem $(B)/bpf $(INC_common)
+INC_tests      := -I. $(INC_common)
 
 objs       = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)/*.c $(1)/*/*.c))
 PROTO     := $(B)/proto/netwatch.pb-c.h
@@ -102,7 +102,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(wildcard collector/http/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) -O1 -g \
 		-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined \
-		-I. -Ibpf -o $@ $(filter %.c,$^)
+		-I. -Icommon -Ibpf -o $@ $(filter %.c,$^)
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 

@@ -120,8 +120,8 @@ struct nw_shared {
 	__u32 reserved;
 	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
 	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
-	__u64 no_storage; /* sockets classified without a cache */
-	__u64 not_known;  /* times that the map `known` took no socket */
+	__u64 no_storage; /* times that the kernel gave a socket none */
+	__u64 no_place;	  /* times that the map `known` took no socket */
 	__u64 twins;	  /* calls that a program's twin answered */
 	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
 };

@@ -84,7 +84,7 @@ static __always_inline bool is_stored(const struct nw_socket *w)
 static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
 {
 	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
-		__sync_fetch_and_add(&shared.not_known, 1);
+		__sync_fetch_and_add(&shared.no_place, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */

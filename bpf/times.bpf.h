@@ -163,15 +163,12 @@ static __always_inline __u64 nw_between(__u64 from, __u64 to)
 	return from && to >= from ? to - from : NW_TIME_ABSENT;
 }
 
-/*
- * What is kept of this socket; NULL: nothing, or by those who were subscribed before. Only full
- * TCP sockets have it, and the helper looks before it reads a minisocket.
- */
+/* What is kept of this socket; NULL: nothing, or by those who were subscribed before. */
 static __always_inline struct nw_layers *nw_layers(struct sock *sk)
 {
 	struct nw_layers *t;
 
-	if (!sk->sk_bpf_storage) /* most sockets; spares the call */
+	if (!nw_is_full(sk) || !sk->sk_bpf_storage) /* most sockets; spares the call */
 		return NULL;
 	t = bpf_sk_storage_get(&layers, sk, 0, 0);
 	return t && t->session == shared.times_session ? t : NULL;

@@ -13,8 +13,9 @@
 
 #include "cgroup.h"
 
-#define SLOTS	  8192 /* of the hash table, a power of two */
-#define PATHS_MAX 4096 /* remembered at once; beyond it all are forgotten and found again */
+#define CGROUP_ROOT "/sys/fs/cgroup" /* where none is mounted: of another host */
+#define SLOTS	    8192	     /* of the hash table, a power of two */
+#define PATHS_MAX   4096 /* remembered at once; beyond it all are forgotten and found again */
 
 struct entry {
 	uint64_t id;
@@ -148,6 +149,28 @@ static int directory_id(const char *path, uint64_t *id)
 		return -ENOTDIR;
 	*id = st.st_ino;
 	return 0;
+}
+
+char *cgroup_below_root(const char *path)
+{
+	const char *root = mount_point() ?: CGROUP_ROOT;
+	size_t length = strlen(root);
+	char *below = malloc(strlen(path) + 2), *to = below;
+
+	if (!below)
+		return NULL;
+	if (!strncmp(path, root, length) && (!path[length] || path[length] == '/'))
+		path += length;
+	while (*(path += strspn(path, "/"))) {
+		length = strcspn(path, "/");
+		*to++ = '/';
+		to = (char *)mempcpy(to, path, length);
+		path += length;
+	}
+	if (to == below)
+		*to++ = '/';
+	*to = '\0';
+	return below;
 }
 
 int cgroup_id(const char *path, uint64_t *id)

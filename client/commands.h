@@ -11,5 +11,7 @@ int status_run(struct options *options);
 int check_run(struct options *options);
 int fields_run(struct options *options);
 int completion_run(struct options *options);
+int record_run(struct options *options);
+int replay_run(struct options *options);
 
 #endif

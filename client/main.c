@@ -4,11 +4,12 @@
 //
 //   main.c           the commands, and from the command line to one of them
 //   options*.c       the table of options; parser, help and usage made from it
-//   filter.c         options that choose connections -> Filter of the request
+//   filter_options*.c  options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
-//   subscribe.c list.c status.c check.c    one file for each command
+//   subscribe.c record.c list.c status.c check.c    one file for each command
 //   answer.c         commands that ask one question
-//   fields.c completion*.c    those that need no collector
+//   replay.c fields.c completion*.c    those that need no collector
+//   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   resume.c child.c    --reconnect; COMMAND behind --
 //   reply.c          what the collector says, one function for each kind
@@ -39,6 +40,8 @@ static const struct command commands[] = {
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
 	{"check", COMMAND_CHECK, NULL, "What this kernel can do, and why not", check_run, false},
+	{"record", COMMAND_RECORD, "FILE", "Keep live events in a file", record_run, true},
+	{"replay", COMMAND_REPLAY, "FILE", "Print the events of a recording", replay_run, false},
 	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
 	 false},
 	{"completion", COMMAND_COMPLETION, "bash|zsh|fish", "Completion script for a shell",

@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "options.h"
@@ -178,6 +179,7 @@ static int settle_categories(struct options *options)
 {
 	struct categories *categories = &options->categories;
 
+	options->chosen = categories->count || options->closed || options->times;
 	if (!categories->count) {
 		categories_add(categories, "conn", true);
 		categories_add(categories, "packet", true);
@@ -186,6 +188,7 @@ static int settle_categories(struct options *options)
 		const char *names = options->seen[i] ? options_table[i].categories : NULL;
 		char name[32];
 
+		options->chosen |= names != NULL;
 		for (bool first = true; names; first = false) {
 			snprintf(name, sizeof(name), "%.*s", (int)strcspn(names, ","), names);
 			categories_add(categories, name, !first);
@@ -224,7 +227,8 @@ static int settle_format(struct options *options)
 
 static int settle(struct options *options)
 {
-	const char *reason = filter_finish(&options->filter);
+	const char *reason =
+		filter_options_finish(&options->filter, options->command->bit == COMMAND_REPLAY);
 	int err = settle_format(options);
 
 	if (err)
@@ -246,8 +250,9 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 		.command = commands,
 		.socket = SOCK_DEFAULT_PATH,
 		.writer = &writer_table,
+		.out = STDOUT_FILENO,
 	};
-	err = filter_init(&options->filter);
+	err = filter_options_init(&options->filter);
 	if (!err)
 		err = parse_all(options, argc, argv);
 	if (!err)
@@ -259,5 +264,5 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 
 void options_deinit(struct options *options)
 {
-	filter_deinit(&options->filter);
+	filter_options_deinit(&options->filter);
 }

@@ -12,7 +12,7 @@
 
 #include "categories.h"
 #include "columns.h"
-#include "filter.h"
+#include "filter_options.h"
 #include "writer.h"
 
 #define OPTIONS_MAX 64 /* rows of the table */
@@ -47,6 +47,8 @@ enum {
 	COMMAND_CHECK = 1 << 3,
 	COMMAND_FIELDS = 1 << 4,
 	COMMAND_COMPLETION = 1 << 5,
+	COMMAND_RECORD = 1 << 6,
+	COMMAND_REPLAY = 1 << 7,
 	COMMAND_ALL = -1,
 };
 
@@ -76,8 +78,9 @@ struct options {
 	const struct command *command;
 	const char *argument; /* of the command, or NULL */
 	char **child;	      /* COMMAND and its arguments, with NULL at the end; or NULL */
+	int out;	      /* descriptor that events go to: stdout, but of record */
 	const char *socket;
-	struct filter filter;
+	struct filter_options filter;
 	struct categories categories;
 	const struct writer *writer;
 	struct columns columns;		/* of --fields */
@@ -90,6 +93,7 @@ struct options {
 	bool closed, no_existing, no_follow, stats, quiet, verbose;
 	bool reconnect, fail_on_loss, no_header;
 	bool times, extra;
+	bool chosen; /* an option says which categories; else they are the default */
 	bool help, usage, version;
 	bool named; /* the command was typed */
 
@@ -99,6 +103,12 @@ struct options {
 	bool negate;		/* --not came just before */
 	bool seen[OPTIONS_MAX]; /* by row */
 };
+
+/* Does the stream begin with the collector's history? Then without what exists. */
+static inline bool options_history(const struct options *options)
+{
+	return options->last || options->since;
+}
 
 extern const struct option_row options_table[];
 extern const size_t options_count;

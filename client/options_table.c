@@ -57,8 +57,8 @@ static int set_filter(struct options *options, const struct option_row *row, con
 {
 	const char *item, *reason;
 
-	reason = filter_add(&options->filter, row->kind, row->target, options->negate,
-			    argument ? argument : row->name, &item);
+	reason = filter_options_add(&options->filter, row->kind, row->target, options->negate,
+				    argument ? argument : row->name, &item);
 	options->negate = false;
 	return reason ? bad(row->kind->noun, item, name, reason) : 0;
 }
@@ -160,7 +160,10 @@ static int set_fields(struct options *options, const struct option_row *row, con
 	return item ? bad("field", item, name, "see netwatch fields") : 0;
 }
 
-#define WATCH		     (COMMAND_SUBSCRIBE | COMMAND_LIST)
+#define LIVE		     (COMMAND_SUBSCRIBE | COMMAND_RECORD)
+#define STREAM		     (LIVE | COMMAND_REPLAY)
+#define WATCH		     (STREAM | COMMAND_LIST)
+#define SHOW		     (WATCH & ~COMMAND_RECORD)
 #define MEMBER(set_, member) .set = (set_), .target = offsetof(struct options, member)
 #define FLAG(member)	     MEMBER(set_flag, member)
 #define FILTER(what, set_) \
@@ -174,18 +177,18 @@ static int set_fields(struct options *options, const struct option_row *row, con
 const struct option_row options_table[] = {
 	{.help = "What to watch:"},
 	{"events", {}, 0, "LIST", "exactly these categories, such as conn,packet",
-	 COMMAND_SUBSCRIBE, .set = set_events, .complete = COMPLETE_CATEGORIES},
+	 STREAM, .set = set_events, .complete = COMPLETE_CATEGORIES},
 	{"all", {}, 'a', NULL, "closed connections too", WATCH, FLAG(closed)},
 	{"time", {}, 't', NULL, "time spent in each layer, in packet events",
-	 COMMAND_SUBSCRIBE, FLAG(times)},
+	 STREAM, FLAG(times)},
 	{"retrans", {}, 'r', NULL, "add retransmissions",
-	 COMMAND_SUBSCRIBE, .set = set_letter, .categories = "retransmit,congestion"},
+	 STREAM, .set = set_letter, .categories = "retransmit,congestion"},
 	{"err", {}, 'e', NULL, "add errors: bad sequences and checksums, resets, drops",
-	 COMMAND_SUBSCRIBE, .set = set_letter, .categories = "error"},
+	 STREAM, .set = set_letter, .categories = "error"},
 	{"extra", {}, 'x', NULL, "add each connection's counters",
 	 WATCH, FLAG(extra), .categories = "tcpinfo,congestion"},
 	{"http", {}, 'i', NULL, "add HTTP requests and responses",
-	 COMMAND_SUBSCRIBE, .set = set_letter, .categories = "http"},
+	 STREAM, .set = set_letter, .categories = "http"},
 
 	{.help = "Which of it (a list, or the same option again, means or; different ones mean and):"},
 	{"sport", {"lport"}, 's', "PORTS", "local port, such as 80,443,8000-8100",
@@ -209,48 +212,48 @@ const struct option_row options_table[] = {
 	{"cgroup", {}, 0, "PATH", "cgroup, with those below it", WATCH, FILTER(cgroups, cgroup),
 	 .complete = COMPLETE_DIRECTORIES},
 	{"http-method", {}, 0, "METHOD", "of HTTP events only: the method, such as GET,HEAD",
-	 COMMAND_SUBSCRIBE, HTTP(texts, method)},
+	 STREAM, HTTP(texts, method)},
 	{"http-host", {}, 0, "NAME", "of HTTP events only: the host asked for, without a port",
-	 COMMAND_SUBSCRIBE, HTTP(texts, host)},
+	 STREAM, HTTP(texts, host)},
 	{"http-path", {}, 0, "GLOB", "of HTTP events only: the path, such as '/api/*'",
-	 COMMAND_SUBSCRIBE, HTTP(texts, path)},
+	 STREAM, HTTP(texts, path)},
 	{"http-status", {}, 0, "STATUS", "of HTTP events only responses such as 404,500-599",
-	 COMMAND_SUBSCRIBE, HTTP(statuses, status)},
+	 STREAM, HTTP(statuses, status)},
 	{"min-latency", {}, 0, "TIME", "of HTTP events only responses that took so long, as 10ms",
-	 COMMAND_SUBSCRIBE, HTTP(latencies, min_latency_us)},
+	 STREAM, HTTP(latencies, min_latency_us)},
 	{"not", {}, 0, NULL, "turn the one option after it round", WATCH, FLAG(negate)},
 
 	{.help = "How it comes out, and when it ends:"},
 	{"output", {}, 'o', "FORMAT", "table (default), compact, json, csv, or pb, the raw stream",
-	 COMMAND_ALL & ~COMMAND_COMPLETION, MEMBER(set_word, format), .words = writer_words},
+	 COMMAND_ALL & ~(COMMAND_COMPLETION | COMMAND_RECORD), MEMBER(set_word, format), .words = writer_words},
 	{"fields", {}, 0, "LIST", "columns of table and csv, such as time,raddr,conn.event",
-	 WATCH, .set = set_fields, .complete = COMPLETE_COLUMNS},
-	{"no-header", {}, 'H', NULL, "leave out the header of table and csv", WATCH,
+	 SHOW, .set = set_fields, .complete = COMPLETE_COLUMNS},
+	{"no-header", {}, 'H', NULL, "leave out the header of table and csv", SHOW,
 	 FLAG(no_header)},
 	{"time-format", {}, 0, "FORMAT", "rfc3339, unix, mono or delta, in table, compact and csv",
-	 WATCH, MEMBER(set_word, time_word), .words = time_format_words},
-	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", WATCH,
+	 SHOW, MEMBER(set_word, time_word), .words = time_format_words},
+	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", SHOW,
 	 MEMBER(set_word, color), .words = color_words},
 	{"count", {}, 'c', "N", "end after N events", WATCH, MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
-	 COMMAND_SUBSCRIBE, MEMBER(set_duration, duration)},
+	 LIVE, MEMBER(set_duration, duration)},
 	{"interval", {}, 0, "TIME", "time between reports of counters (1s), at least 100ms",
-	 COMMAND_SUBSCRIBE, MEMBER(set_interval, interval)},
+	 LIVE, MEMBER(set_interval, interval)},
 	{"last", {}, 0, "N", "begin with N events of the collector's history",
-	 COMMAND_SUBSCRIBE, MEMBER(set_count, last)},
+	 LIVE, MEMBER(set_count, last)},
 	{"since", {}, 0, "TIME", "begin with what its history holds of that time, such as 5m",
-	 COMMAND_SUBSCRIBE, MEMBER(set_duration, since)},
-	{"no-follow", {}, 0, NULL, "end after what was there before", COMMAND_SUBSCRIBE,
+	 LIVE, MEMBER(set_duration, since)},
+	{"no-follow", {}, 0, NULL, "end after what was there before", LIVE,
 	 FLAG(no_follow)},
 	{"no-existing", {}, 0, NULL, "leave out the connections that existed before",
-	 COMMAND_SUBSCRIBE, FLAG(no_existing)},
+	 STREAM, FLAG(no_existing)},
 	{"reconnect", {}, 0, NULL, "when the collector goes away, wait for it and go on",
-	 COMMAND_SUBSCRIBE, FLAG(reconnect)},
-	{"fail-on-loss", {}, 0, NULL, "exit with 6 when events were lost", COMMAND_SUBSCRIBE,
+	 LIVE, FLAG(reconnect)},
+	{"fail-on-loss", {}, 0, NULL, "exit with 6 when events were lost", STREAM,
 	 FLAG(fail_on_loss)},
 	{"stats", {}, 0, NULL, "at the end, the account as one JSON object on stderr",
-	 COMMAND_SUBSCRIBE, FLAG(stats)},
-	{"quiet", {}, 'q', NULL, "no hints on stderr; errors and losses are told", COMMAND_ALL,
+	 STREAM, FLAG(stats)},
+	{"quiet", {}, 'q', NULL, "no hints, no progress and no summary on stderr; errors and losses are told", COMMAND_ALL,
 	 FLAG(quiet)},
 	{"verbose", {}, 'v', NULL, "say on stderr when the subscription is live", COMMAND_ALL,
 	 FLAG(verbose)},

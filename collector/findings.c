@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "category.h"
 #include "findings.h"
-#include "hooks.h"
 #include "names.h"
 #include "peer.h"
 #include "probe.h"
@@ -124,15 +122,6 @@ static void add_iterators(struct findings *f, const struct probe *probe)
 	}
 }
 
-static bool has_cgroups(void)
-{
-	int fd = hooks_open_cgroup();
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 static void fill(struct findings *f, const struct probe *probe, bool kernel_addresses)
 {
 	Netwatch__Check *m = &f->check;
@@ -149,7 +138,8 @@ static void fill(struct findings *f, const struct probe *probe, bool kernel_addr
 	m->facility = f->facility_list;
 	add_stages(f, probe_outcome(probe));
 	add_iterators(f, probe);
-	add_facility(f, "cgroup v2", has_cgroups() ? NULL : "no cgroup2 file system is mounted",
+	add_facility(f, "cgroup v2",
+		     probe_has_cgroups(probe) ? NULL : "no cgroup2 file system is mounted",
 		     "all sockets have the same cgroup_id, and --cgroup finds no path");
 	add_facility(f, "kernel addresses",
 		     kernel_addresses ? NULL : "off: root sees no sock (--kernel-addresses)", NULL);

@@ -355,6 +355,11 @@ const char *probe_refusal(const struct probe *probe, const struct category *cate
 	return refusal;
 }
 
+bool probe_has_cgroups(const struct probe *probe)
+{
+	return probe->cgroup >= 0;
+}
+
 struct bpf_program *probe_program(const struct probe *probe, const char *name)
 {
 	for (size_t i = 0; i < probe->n_programs; i++) {

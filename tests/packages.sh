@@ -9,7 +9,7 @@ set -eu
 packages_of() {
 	case $1 in
 	build) echo gcc make pkg-config clang bpftool libbpf-dev libevent-dev libprotobuf-c-dev \
-		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev ;;
+		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev libseccomp-dev ;;
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev libhttp-parser-dev python3 python3-pytest python3-pytest-xdist \
 		python3-protobuf curl \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "packet.h"
 
@@ -144,6 +144,7 @@ const struct category category_packet = {
 	.name = "packet",
 	.field = 5,
 	.wants = 1ULL << NW_WANT_PACKET,
+	.chatty = true,
 	.options = options,
 	.hooks = hooks,
 	.elf = packet_bpf__elf_bytes,

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "connection.h"
 
 #define CONNECTIONS_MAX 16384

@@ -151,6 +151,15 @@ def queue(world, default):
         assert watch.unsubscribe()[1].lost_queue == 0
 
 
+@tries(COLLECTOR, "--history")
+def history(world, default):
+    """That it remembers is seen in the row of --last."""
+    assert default == "0" and "(0)" in collector_help(world, "history")
+    assert not wire.status(world.plain.socket).HasField("history")
+    assert wire.status(world.remembering.socket).history.events_max == 1000
+    assert world.run_collector("--history", "1000001").returncode == 2
+
+
 @tries(COLLECTOR, "--kernel-addresses")
 def kernel_addresses(world, default):
     assert default == "off" and '"sock"' not in world.list("-o", "json")

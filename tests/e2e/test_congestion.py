@@ -7,7 +7,8 @@ import pytest
 import harness
 import wire
 from harness import ALICE, BOB, wait_until
-from veth import ONCE, SYN, collector, link, pair  # noqa: F401, the last are fixtures
+from veth import ONCE, SYN
+from veth import collector, link, pair, stopped, trace  # noqa: F401, fixtures
 
 BULK = 3_000_000
 CONGESTION = "subscribe", "--events", "congestion", "-v", "--stats", "-o", "json"
@@ -23,9 +24,9 @@ def of(events, state):
     return [event["congestion"] for event in events if event["congestion"]["to"] == state]
 
 
-def finish(watch, pair, last=("OPEN",)):
+def finish(stopped, watch, pair, last=("OPEN",)):
     """All events, which are changes of the sender, each from where the one before led."""
-    events = watch.stopped_events()
+    events = stopped(watch)
     totals = watch.totals()
     assert totals["matched"] == totals["delivered"] == len(events), totals
     before = "OPEN"
@@ -52,14 +53,14 @@ def shown(link):
     return dict(word.split(":", 1) for word in words if word.count(":") == 1)
 
 
-def test_recovery(link, pair, watch):
+def test_recovery(link, pair, watch, stopped):
     """Losses that selective acknowledgments tell of."""
     pair.connect()
     before = shown(link)
     assert "ssthresh" not in before
     link.server.rules("meta length > 200 numgen inc mod 20 == 7 drop")
     pair.transfer(BULK)
-    events = finish(watch, pair)
+    events = finish(stopped, watch, pair)
     kernel = link.client.counters()
     assert len(of(events, "RECOVERY")) == kernel["TCPSackRecovery"] > 0
     assert len(of(events, "LOSS")) == kernel["TCPTimeouts"] == 0
@@ -71,7 +72,7 @@ def test_recovery(link, pair, watch):
     assert all(0 < event["congestion"]["srtt_us"] < 10_000_000 for event in events)
 
 
-def test_loss(link, pair, watch):
+def test_loss(link, pair, watch, stopped):
     """Nothing comes through until the timer has expired, twice: one change, and one back."""
     link.short_timeouts()
     link.client.set("tcp_slow_start_after_idle", 0)  # the window stays as it is
@@ -84,7 +85,7 @@ def test_loss(link, pair, watch):
     link.server.rules()
     pair.server.receive(fd=pair.accepted["fd"], count=5000)
     link.client.wait_acknowledged()
-    events = finish(watch, pair)
+    events = finish(stopped, watch, pair)
     assert path(events) == ["LOSS", "OPEN"]
     lost = events[0]["congestion"]
     # Nothing is in flight any more; the threshold is half of what the window was (RFC 5681).
@@ -95,7 +96,7 @@ def test_loss(link, pair, watch):
     assert (lost["srtt_us"], lost["mdev_us"]) == (rtt, deviation)
 
 
-def test_explicit_notification(link, pair, watch):
+def test_explicit_notification(link, pair, watch, stopped):
     """Marked segments: the window is reduced without a loss (RFC 3168)."""
     for side in link.sides:
         side.set("tcp_ecn", 1)
@@ -103,30 +104,30 @@ def test_explicit_notification(link, pair, watch):
     link.server.rules("meta length > 200 ip ecn != not-ect numgen inc mod 20 == 3 ip ecn set ce")
     pair.transfer(BULK // 3)
     # It lasts until what was sent since is acknowledged, and that may be nothing.
-    events = finish(watch, pair, ("OPEN", "CWR"))
+    events = finish(stopped, watch, pair, ("OPEN", "CWR"))
     assert "CWR" in path(events) and "LOSS" not in path(events)
     assert link.client.counters()["RetransSegs"] == 0
     for told in of(events, "CWR"):
         assert told["snd_ssthresh"] >= 2
 
 
-def test_syn_lost(link, pair, watch):
+def test_syn_lost(link, pair, watch, stopped):
     """The timer of a SYN is one too; before the first answer there is no round trip time."""
     link.server.rules(f"{SYN} {ONCE} drop")
     pair.connect()
-    events = finish(watch, pair)
+    events = finish(stopped, watch, pair)
     assert path(events) == ["LOSS", "OPEN"]
     assert "srtt_us" not in events[0]["congestion"]
 
 
-def test_others_see_nothing(link, pair, netwatch, watch):
+def test_others_see_nothing(link, pair, netwatch, watch, stopped):
     stranger = netwatch(*CONGESTION, uid=BOB).wait_subscribed()
     other_port = netwatch(*CONGESTION, "--not", "--dport", pair.port, *link.netns(), uid=ALICE)
     other_port.wait_subscribed()
     pair.connect()
     link.server.rules(f"meta length 777 {ONCE} drop")
     pair.transfer(1000, 777 - 52, *[1000] * 5)
-    assert finish(watch, pair)
+    assert finish(stopped, watch, pair)
     assert stranger.stopped_events() == [] and other_port.stopped_events() == []
 
 

@@ -25,7 +25,6 @@ LATER = {
     "export": "its metrics are mostly of categories to come",
     "record": "comes with replay",
     "replay": "its filters are those of the collector, which the client does not have yet",
-    "--history": "nothing is kept yet",
 }
 # Offered, and accepted here; what they tell is tried where a link loses what it should.
 ELSEWHERE_CATEGORIES = {
@@ -147,10 +146,17 @@ def test_time_needs_packet(world):
 
 
 def test_all(world):
-    """Closed connections with -a only; in list: exit 78, which names the option."""
+    """Closed connections with -a only; in list: those of the history, without which it is exit
+    78, which names the option."""
     for word in "-a", "--all":
         done = world.run("list", word)
         assert done.returncode == 78 and "--history" in done.stderr, done
+        collector = world.remembering
+        done = world.run("list", word, "-d", world.remembered_port, "-o", "json",
+                         socket=collector.socket)
+        found = [json.loads(line)["conn"] for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and [conn["event"] for conn in found] == ["CLOSE"] * 2, done
+        assert all("bytes_received" in conn and "duration_us" in conn for conn in found)
     for option, stages in ([], {"OPEN", "ESTABLISHED"}), (["-a"], {"OPEN", "ESTABLISHED", "CLOSE"}):
         watch = world.start(*CONN, "-v", "-o", "json", "-d", world.port, "--no-existing",
                             *option).wait_subscribed()

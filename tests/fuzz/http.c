@@ -12,7 +12,7 @@
 
 #include "collector/http/http.h"
 #include "collector/http/target.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "tests/unit/http_mutate.h"
 
 #define CONNECTIONS 50

@@ -8,7 +8,7 @@
 
 #include "cmocka_all.h"
 #include "collector/http/http.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "http_told.h"
 
 #define COOKIE 7

@@ -11,7 +11,7 @@
 
 #include "cmocka_all.h"
 #include "collector/http/http.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "rng.h"
 
 #define EXCHANGES 40
