@@ -107,10 +107,12 @@ struct nw_shared {
 	__u64 key; /* random, lowest bit: side in use */
 	__u64 want[NW_WANTS];
 	struct nw_side side[2];
-	__u32 session;	     /* counts up when programs are attached anew */
-	__u32 attached;	     /* programs are attached: a walk keeps what it finds */
-	__u32 times_session; /* counts up when somebody wants layer times after nobody did */
-	__u32 boundaries;    /* of layers, that some program was told of: enum nw_boundary */
+	__u32 session;		/* counts up when programs are attached anew */
+	__u32 attached;		/* programs are attached: a walk keeps what it finds */
+	__u32 times_session;	/* counts up when somebody wants layer times after nobody did */
+	__u32 boundaries;	/* of layers, that some program was told of: enum nw_boundary */
+	__u32 local_boundaries; /* further ones, but only in this network namespace: */
+	__u32 local_netns;	/* inode number; 0: none */
 	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
 	struct nw_interval interval[NW_INTERVALS];
 	__u32 due; /* bits of intervals whose reports are being made */
@@ -120,8 +122,8 @@ struct nw_shared {
 	__u32 reserved;
 	__u32 parked[NW_PARK_COUNTERS] __attribute__((aligned(64))); /* by time of parking */
 	__u64 lost_any __attribute__((aligned(64)));		     /* sum of all of lost */
-	__u64 no_storage; /* sockets classified without a cache */
-	__u64 not_known;  /* times that the map `known` took no socket */
+	__u64 no_storage; /* times that the kernel gave a socket none */
+	__u64 no_place;	  /* times that the map `known` took no socket */
 	__u64 twins;	  /* calls that a program's twin answered */
 	__u64 lost[NW_LOSS_STRIPES][NW_SLOTS];
 };

@@ -180,23 +180,12 @@ static __always_inline int of_socket(struct tcp_sock *tp, struct fault *f)
 	return tell(f, &k);
 }
 
-/*
- * A full socket has a state, and others than those of a minisock, which is shorter. That the
- * argument may be NULL some verifiers do not know, and drop a comparison; reading gives 0 then.
- */
-static __always_inline bool is_full(struct sock *sk)
-{
-	__u8 state = sk->__sk_common.skc_state;
-
-	return state && state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
-}
-
 /* Is it on its way out, from this socket? What is not TCP's sends resets. */
 static __always_inline bool is_sent_by(struct sock *sk, const struct fault *f)
 {
 	const struct sock_common *c = &sk->__sk_common;
 
-	if (is_full(sk) && sk->sk_type != SOCK_STREAM)
+	if (nw_is_full(sk) && sk->sk_type != SOCK_STREAM)
 		return true;
 	return c->skc_num == f->ends.rport && bpf_ntohs(c->skc_dport) == f->ends.lport;
 }
@@ -228,12 +217,12 @@ static __always_inline int drop(struct sk_buff *skb, struct sock *named, struct 
 	if (!read_segment(skb, f))
 		return 0;
 	sk = skb->sk;
-	if (named && is_full(named)) {
+	if (named && nw_is_full(named)) {
 		tp = nw_tcp_sock(named);
 		if (!tp) /* a raw socket did not take its copy */
 			return 0;
 	} else if (sk) {
-		tp = is_full(sk) ? owner_of(sk) : NULL;
+		tp = nw_is_full(sk) ? owner_of(sk) : NULL;
 		if (!tp && is_sent_by(sk, f))
 			turn(f);
 	}
@@ -299,7 +288,7 @@ static __always_inline int sent(__u64 *ctx)
 		f.reason = ctx[2];
 	if (skb)
 		read_segment(skb, &f);
-	if (!is_full(sk))
+	if (!nw_is_full(sk))
 		return of_segment(&f);
 	tp = nw_tcp_sock(sk);
 	return tp ? of_socket(tp, &f) : 0;
@@ -329,7 +318,7 @@ static __always_inline int received(__u64 *ctx)
 	struct fault f = {.kind = NW_ERROR_RESET_RECEIVED};
 	struct tcp_sock *tp;
 
-	if (!READ(shared.want[NW_WANT_ERROR]) || !is_full(sk))
+	if (!READ(shared.want[NW_WANT_ERROR]))
 		return 0;
 	tp = nw_tcp_sock(sk);
 	return tp ? of_socket(tp, &f) : 0;

@@ -277,14 +277,6 @@ static __noinline int tell_made(struct tcp_sock *tp, struct nw_segment *s,
 	return tell_subject(tp, cookie, s, subject, NULL);
 }
 
-/* NULL for a minisocket, of which no more than sock_common may be read. */
-static __always_inline struct tcp_sock *full_socket(struct sock *sk)
-{
-	__u8 state = sk->__sk_common.skc_state;
-
-	return state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV ? NULL : nw_tcp_sock(sk);
-}
-
 /*
  * The answer to skb, which the socket cannot take. tcp_v4_send_reset and tcp_v6_send_reset:
  * seq is what skb acknowledges, else ack acknowledges all of skb. Without skb the socket itself
@@ -303,7 +295,7 @@ static __noinline int reset(struct sock *sk, struct sk_buff *skb)
 
 	if (!sk || !skb || !READ(shared.want[NW_WANT_PACKET]))
 		return 0;
-	tp = full_socket(sk);
+	tp = nw_tcp_sock(sk);
 	head = skb->head;
 	if (!tp || !head)
 		return 0;
@@ -351,7 +343,7 @@ int BPF_PROG(nw_packet_synack, struct sock *sk, struct dst_entry *dst, struct re
 	     struct tcp_fastopen_cookie *cookie, int type, struct sk_buff *syn, struct sk_buff *skb)
 {
 	struct sock_common *request = &req->__req_common;
-	struct tcp_sock *tp = full_socket(sk);
+	struct tcp_sock *tp = nw_tcp_sock(sk);
 	struct nw_subject subject;
 	struct tcp_header tcp;
 	struct nw_segment s;

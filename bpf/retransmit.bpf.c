@@ -170,11 +170,12 @@ static __always_inline bool failed(const __u64 *ctx)
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(nw_retransmit, struct sock *sk, struct sk_buff *skb)
 {
-	struct nw_run *run = failed(ctx) ? NULL : nw_begin(NW_PAIR_RETRANSMIT);
+	struct nw_run *run = nw_begin(NW_PAIR_RETRANSMIT);
 
 	if (!run)
 		return 0;
-	sent_again(sk, skb);
+	if (!failed(ctx)) /* behind nw_begin, else the twin would not see what is skipped now */
+		sent_again(sk, skb);
 	nw_end(run);
 	return 0;
 }
@@ -182,7 +183,7 @@ int BPF_PROG(nw_retransmit, struct sock *sk, struct sk_buff *skb)
 SEC("tp_btf/tcp_retransmit_skb")
 int BPF_PROG(nw_retransmit_twin, struct sock *sk, struct sk_buff *skb)
 {
-	return failed(ctx) || !nw_missed(NW_PAIR_RETRANSMIT) ? 0 : sent_again(sk, skb);
+	return nw_missed(NW_PAIR_RETRANSMIT) && !failed(ctx) ? sent_again(sk, skb) : 0;
 }
 
 SEC("tp_btf/tcp_retransmit_synack")

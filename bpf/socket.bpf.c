@@ -84,7 +84,7 @@ static __always_inline bool is_stored(const struct nw_socket *w)
 static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
 {
 	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
-		__sync_fetch_and_add(&shared.not_known, 1);
+		__sync_fetch_and_add(&shared.no_place, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */
@@ -413,6 +413,20 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 		unpark(tp, w);
 	remember(tp, w);
 	return emit_row(ctx->meta, tp, w);
+}
+
+/* A cgroup and those above it: their ids go to the iterator's reader. */
+SEC("iter/cgroup")
+int nw_walk_cgroups(struct bpf_iter__cgroup *ctx)
+{
+	struct cgroup *cgroup = ctx->cgroup;
+	__u64 id;
+
+	if (!cgroup)
+		return 0;
+	id = nw_cgroup_id(cgroup);
+	bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
+	return 0;
 }
 
 /* Nobody is subscribed any more: a listener's storage would cost each accept a copy. */

@@ -170,12 +170,23 @@ static __always_inline struct sock *nw_sk(struct tcp_sock *tp)
 }
 
 /*
+ * False: a minisocket, of which no more than sock_common may be read. That an argument may be
+ * NULL some verifiers do not know, and remove a comparison; what is read is 0 then, no state.
+ */
+static __always_inline bool nw_is_full(struct sock *sk)
+{
+	__u8 state = sk->__sk_common.skc_state;
+
+	return state && state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
+
+/*
  * The full TCP socket behind sk, or NULL. bpf_skc_to_tcp_sock alone looks only at the
  * protocol, and raw sockets with IPPROTO_TCP would pass (before Linux 7).
  */
 static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 {
-	if (sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
+	if (!nw_is_full(sk) || sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP)
 		return NULL;
 	return bpf_skc_to_tcp_sock(sk);
 }

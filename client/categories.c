@@ -66,6 +66,16 @@ bool categories_have(const struct categories *categories, const char *name)
 	return find(categories, name) < categories->count;
 }
 
+bool categories_remembered(const struct categories *categories)
+{
+	for (size_t i = 0; i < categories->count; i++) {
+		if (strcmp(categories->names[i], "packet") &&
+		    strcmp(categories->names[i], "tcpinfo"))
+			return true;
+	}
+	return false;
+}
+
 /* What this client could not print it does not ask for. */
 static bool is_offered(const char *name, char *const *offered, size_t count)
 {

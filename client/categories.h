@@ -25,6 +25,9 @@ void categories_add_all(struct categories *categories);
 
 bool categories_have(const struct categories *categories, const char *name);
 
+/* Is there one of which a collector's history has events? */
+bool categories_remembered(const struct categories *categories);
+
 /*
  * Keeps those that are offered. NULL, or the name of one that is missing and was not
  * optional; when nothing is left, the first that was asked for.

@@ -13,8 +13,9 @@
 
 #include "cgroup.h"
 
-#define SLOTS	  8192 /* of the hash table, a power of two */
-#define PATHS_MAX 4096 /* remembered at once; beyond it all are forgotten and found again */
+#define CGROUP_ROOT "/sys/fs/cgroup" /* where most hosts have it mounted */
+#define SLOTS	    8192	     /* of the hash table, a power of two */
+#define PATHS_MAX   4096 /* remembered at once; beyond it all are forgotten and found again */
 
 struct entry {
 	uint64_t id;
@@ -148,6 +149,37 @@ static int directory_id(const char *path, uint64_t *id)
 		return -ENOTDIR;
 	*id = st.st_ino;
 	return 0;
+}
+
+/* What follows the prefix, if that ends where a name ends; else all of path. */
+static const char *behind(const char *path, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	if (strncmp(path, prefix, length) || (path[length] && path[length] != '/'))
+		return path;
+	return path + length;
+}
+
+char *cgroup_below_root(const char *path)
+{
+	const char *rest = behind(path, mount_point() ?: CGROUP_ROOT);
+	char *below = malloc(strlen(path) + 2), *to = below;
+
+	if (!below)
+		return NULL;
+	path = rest == path ? behind(path, CGROUP_ROOT) : rest;
+	while (*(path += strspn(path, "/"))) {
+		size_t length = strcspn(path, "/");
+
+		*to++ = '/';
+		to = (char *)mempcpy(to, path, length);
+		path += length;
+	}
+	if (to == below)
+		*to++ = '/';
+	*to = '\0';
+	return below;
 }
 
 int cgroup_id(const char *path, uint64_t *id)

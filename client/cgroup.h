@@ -20,4 +20,10 @@ const char *cgroup_path(uint64_t id, size_t *length);
  */
 int cgroup_id(const char *path, uint64_t *id);
 
+/*
+ * The path of a cgroup that may be another host's, as cgroup_path tells it: without the mount
+ * point, and with one slash before each name. The caller frees it; NULL: no memory.
+ */
+char *cgroup_below_root(const char *path);
+
 #endif

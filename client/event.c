@@ -13,6 +13,7 @@ static const struct schema *schema;
 static const struct schema *connection_schema;
 static int time_index, connection_index, cgroup_id_index, cgroup_index;
 static uint64_t categories; /* members of Event that are one, one bit each */
+static bool recorded;	    /* nothing is added to events */
 
 int event_init(void)
 {
@@ -31,6 +32,11 @@ int event_init(void)
 	return 0;
 }
 
+void event_as_recorded(void)
+{
+	recorded = true;
+}
+
 const struct schema *event_schema(void)
 {
 	return schema;
@@ -46,19 +52,22 @@ bool event_is_category(const struct schema_field *field)
 	return field->kind == SCHEMA_MESSAGE && field->message != connection_schema;
 }
 
-static void add_cgroup(struct message *connection)
+/* True when its path was added. */
+static bool add_cgroup(struct message *connection)
 {
 	const char *path;
 	size_t length;
 
-	if (!message_has(connection, cgroup_id_index) || message_has(connection, cgroup_index))
-		return;
+	if (recorded || !message_has(connection, cgroup_id_index) ||
+	    message_has(connection, cgroup_index))
+		return false;
 	path = cgroup_path(connection->values[cgroup_id_index].number, &length);
 	if (!path)
-		return;
+		return false;
 	connection->values[cgroup_index].data = (const uint8_t *)path;
 	connection->values[cgroup_index].length = length;
 	connection->present |= 1ull << cgroup_index;
+	return true;
 }
 
 static int read_detail(const struct message *top, uint64_t members,
@@ -95,6 +104,7 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 	event->category = event->also = NULL;
 	event->data = data;
 	event->size = size;
+	event->cgroup_added = false;
 	event->connection.present = event->detail.present = event->also_detail.present = 0;
 	event->connection.schema = connection_schema;
 	if (message_has(top, connection_index)) {
@@ -103,7 +113,7 @@ int event_read(struct event *event, const uint8_t *data, size_t size)
 				   value->length);
 		if (err)
 			return err;
-		add_cgroup(&event->connection);
+		event->cgroup_added = add_cgroup(&event->connection);
 	}
 	return read_details(event, top->present & categories);
 }

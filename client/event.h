@@ -16,10 +16,14 @@ struct event {
 	struct message also_detail; /* without any field when there is nothing */
 	const uint8_t *data;	    /* its wire bytes */
 	size_t size;
+	bool cgroup_added; /* the cgroup's path, which is not in them */
 };
 
 /* Prepares the schema. 0 or -ENOMEM. */
 int event_init(void);
+
+/* From now on events are as they were recorded, perhaps elsewhere: nothing is added to them. */
+void event_as_recorded(void);
 
 /* Schema of netwatch.Event and of its connection; after event_init. */
 const struct schema *event_schema(void);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// netwatch list: the connections that exist now.
+// netwatch list: the connections that exist now, and lately closed ones.
 #include <errno.h>
 
 #include "commands.h"
@@ -26,13 +26,10 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	Netwatch__List list = NETWATCH__LIST__INIT;
 
 	categories_add(&session->asked, "conn", false);
-	if (session->options->closed) {
-		log_error("--all: the collector keeps no closed connections; it needs --history");
-		return EXIT_UNAVAILABLE;
-	}
 	if (session->options->extra && add_counters(session, hello))
 		return EXIT_UNAVAILABLE;
 	list.has_tcpinfo = list.tcpinfo = session->options->extra;
+	list.has_closed = list.closed = session->options->closed;
 	list.filter = session->options->filter.message;
 	request.request_case = NETWATCH__REQUEST__REQUEST_LIST;
 	request.list = &list;

@@ -4,11 +4,17 @@
 //
 //   main.c           the commands, and from the command line to one of them
 //   options*.c       the table of options; parser, help and usage made from it
-//   filter.c         options that choose connections -> Filter of the request
+//   filter_options*.c  options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
-//   subscribe.c list.c status.c check.c    one file for each command
+//   subscribe.c record.c list.c status.c check.c    one file for each command
+//   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
+//   export.c metrics*.c    export: what is counted, and from which events
+//   live*.c          its live page
+//   export_http.c export_address.c    serves it, in a thread of its own
+//   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
-//   fields.c completion*.c    those that need no collector
+//   replay*.c fields.c completion*.c    those that need no collector
+//   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   resume.c child.c    --reconnect; COMMAND behind --
 //   reply.c          what the collector says, one function for each kind
@@ -39,8 +45,13 @@ static const struct command commands[] = {
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
 	{"check", COMMAND_CHECK, NULL, "What this kernel can do, and why not", check_run, false},
+	{"record", COMMAND_RECORD, "FILE", "Keep live events in a file", record_run, true},
+	{"replay", COMMAND_REPLAY, "FILE", "Print the events of a recording", replay_run, false},
 	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
 	 false},
+	{"log", COMMAND_LOG, "DIR", "Keep connects.log, packets.log and err.log in DIR", log_run,
+	 false},
+	{"export", COMMAND_EXPORT, NULL, "Serve /metrics to Prometheus", export_run, false},
 	{"completion", COMMAND_COMPLETION, "bash|zsh|fish", "Completion script for a shell",
 	 completion_run, false},
 	{.name = NULL},

@@ -167,6 +167,22 @@ int message_read(struct message *message, const struct schema *schema, const uin
 	return 0;
 }
 
+const uint8_t *message_locate(const uint8_t *data, size_t size, uint32_t number,
+			      struct value *value)
+{
+	struct reader reader = {data, data + size};
+	const uint8_t *start = data, *found = NULL;
+	struct raw raw;
+
+	for (; reader.at < reader.end && read_field(&reader, &raw); start = reader.at) {
+		if (raw.number != number || raw.wire_type != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+			continue;
+		found = start;
+		*value = raw.value;
+	}
+	return found;
+}
+
 struct elements message_elements(const struct schema_field *field, struct value repeated)
 {
 	return (struct elements){

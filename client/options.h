@@ -12,10 +12,10 @@
 
 #include "categories.h"
 #include "columns.h"
-#include "filter.h"
+#include "filter_options.h"
 #include "writer.h"
 
-#define OPTIONS_MAX 64 /* rows of the table */
+#define OPTIONS_MAX 96 /* rows of the table */
 
 struct options;
 
@@ -47,6 +47,10 @@ enum {
 	COMMAND_CHECK = 1 << 3,
 	COMMAND_FIELDS = 1 << 4,
 	COMMAND_COMPLETION = 1 << 5,
+	COMMAND_RECORD = 1 << 6,
+	COMMAND_REPLAY = 1 << 7,
+	COMMAND_LOG = 1 << 8,
+	COMMAND_EXPORT = 1 << 9,
 	COMMAND_ALL = -1,
 };
 
@@ -76,20 +80,25 @@ struct options {
 	const struct command *command;
 	const char *argument; /* of the command, or NULL */
 	char **child;	      /* COMMAND and its arguments, with NULL at the end; or NULL */
+	int out;	      /* descriptor that events go to: stdout, but of record */
 	const char *socket;
-	struct filter filter;
+	struct filter_options filter;
 	struct categories categories;
 	const struct writer *writer;
 	struct columns columns;		/* of --fields */
 	const struct time_format *time; /* or NULL: the writer's own */
 	uint64_t count;			/* events to print, or 0: all */
 	uint64_t duration;		/* milliseconds, or 0: until stopped */
-	uint64_t interval; /* milliseconds between reports, or 0: the collector's default */
-	uint64_t last;	   /* events of the collector's history, or 0 */
-	uint64_t since;	   /* milliseconds of it, or 0 */
+	uint64_t interval;  /* milliseconds between reports, or 0: the collector's default */
+	uint64_t max_size;  /* bytes of a log file, or 0: the default */
+	uint64_t ports;	    /* of export: listening ports with series of their own */
+	const char *listen; /* of export: ADDRESS:PORT */
+	uint64_t last;	    /* events of the collector's history, or 0 */
+	uint64_t since;	    /* milliseconds of it, or 0 */
 	bool closed, no_existing, no_follow, stats, quiet, verbose;
 	bool reconnect, fail_on_loss, no_header;
 	bool times, extra;
+	bool chosen; /* an option says which categories; else they are the default */
 	bool help, usage, version;
 	bool named; /* the command was typed */
 
@@ -99,6 +108,12 @@ struct options {
 	bool negate;		/* --not came just before */
 	bool seen[OPTIONS_MAX]; /* by row */
 };
+
+/* Does the stream begin with the collector's history? Then without what exists. */
+static inline bool options_history(const struct options *options)
+{
+	return options->last || options->since;
+}
 
 extern const struct option_row options_table[];
 extern const size_t options_count;

@@ -63,6 +63,7 @@ int output_flush(struct output *output)
 		if (n < 0)
 			return (int)n;
 		done += (size_t)n;
+		output->written += (uint64_t)n;
 		if (done < end && stop_state() == STOP_NOW)
 			end = line_end(output, done); /* a reader who reads gets whole lines */
 	}

@@ -17,7 +17,8 @@
 
 struct output {
 	int fd;
-	char *data; /* OUTPUT_SIZE bytes */
+	uint64_t written; /* bytes, so far */
+	char *data;	  /* OUTPUT_SIZE bytes */
 	size_t used;
 	size_t line; /* where the line begins that is being written */
 	int err;     /* why this line cannot be printed, or 0 */

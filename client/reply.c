@@ -33,8 +33,7 @@ static void end(struct session *session, int status)
 	session->status = status;
 }
 
-/* The header waits for this: a request that was refused prints nothing. */
-static void start_writer(struct session *session)
+static int start(struct session *session)
 {
 	const struct options *options = session->options;
 	const struct writer *writer = options->writer;
@@ -46,9 +45,10 @@ static void start_writer(struct session *session)
 		.columns = &options->columns,
 		.time = options->time,
 	};
+	int err = session->ops->begin ? session->ops->begin(session) : 0;
 
-	if (session->started)
-		return;
+	if (err)
+		return err;
 	session->started = true;
 	session->losses_told = writer->losses && (!writer->columns || !options->columns.count ||
 						  columns_tell_losses(&options->columns));
@@ -59,10 +59,15 @@ static void start_writer(struct session *session)
 	if (writer->reply)
 		writer->reply(&session->output, NETWATCH__REPLY__REPLY_HELLO, session->hello,
 			      session->hello_size);
+	return 0;
 }
 
-/* What is no event, for the formats that have it: of a stream that goes on, only once. */
-static void forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
+int reply_start(struct session *session)
+{
+	return session->started || session->ops->event ? 0 : start(session);
+}
+
+void reply_forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
 {
 	const struct writer *writer = session->options->writer;
 
@@ -70,15 +75,21 @@ static void forward(struct session *session, uint32_t number, const uint8_t *dat
 		writer->reply(&session->output, number, data, size);
 }
 
-static int keep_hello(struct session *session, const uint8_t *data, size_t size)
+int reply_keep_hello(struct session *session, const Netwatch__Hello *hello, bool as_asked)
 {
+	Netwatch__Hello kept = *hello;
+
 	if (session->hello)
 		return 0;
-	session->hello = malloc(size + 1); /* it may be empty */
+	if (as_asked) {
+		kept.category = (char **)session->asked.names;
+		kept.n_category = session->asked.count;
+	}
+	session->hello_size = netwatch__hello__get_packed_size(&kept);
+	session->hello = malloc(session->hello_size + 1); /* it may be empty */
 	if (!session->hello)
 		return -ENOMEM;
-	memcpy(session->hello, data, size);
-	session->hello_size = size;
+	netwatch__hello__pack(&kept, session->hello);
 	return 0;
 }
 
@@ -100,12 +111,12 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 			  hello->major, VERSION_MAJOR);
 		status = EXIT_VERSION;
 	}
-	if (!status && keep_hello(session, data, size)) {
+	if (!status)
+		status = session->ops->start(session, hello);
+	if (!status && reply_keep_hello(session, hello, session->options->writer->recording)) {
 		log_error("out of memory");
 		status = EXIT_ERROR;
 	}
-	if (!status)
-		status = session->ops->start(session, hello);
 	session->requested = !status;
 	if (status)
 		end(session, status);
@@ -142,8 +153,13 @@ static int write_event(struct session *session, const struct event *event)
 {
 	const struct writer *writer = session->options->writer;
 	struct output *output = &session->output;
-	int err = output_begin(output);
+	int err;
 
+	if (session->ops->event) {
+		session->ops->event(session, event);
+		return 0;
+	}
+	err = output_begin(output);
 	if (err)
 		return err;
 	writer->event(output, event);
@@ -152,14 +168,32 @@ static int write_event(struct session *session, const struct event *event)
 	return output_end(output);
 }
 
+/* RESTART has no count: nobody knows how many. */
+static void count_loss(struct session *session, const struct message *lost)
+{
+	int cause = schema_find(lost->schema, "cause"), count = schema_find(lost->schema, "count");
+	uint64_t *sum = &session->losses.queue;
+
+	session->lost = true;
+	if (!message_has(lost, count))
+		return;
+	if (message_has(lost, cause) &&
+	    lost->values[cause].number == NETWATCH__LOST__CAUSE__KERNEL_RING)
+		sum = &session->losses.kernel;
+	*sum += lost->values[count].number;
+}
+
 static int on_loss(struct session *session, const struct event *event)
 {
-	session->lost = true;
+	count_loss(session, &event->detail);
+	if (session->ops->event)
+		session->ops->event(session, event);
 	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
 }
 
-static int print_event(struct session *session, const uint8_t *data, size_t size)
+int reply_event(struct session *session, const uint8_t *data, size_t size)
 {
+	const struct session_ops *ops = session->ops;
 	uint64_t limit = session->options->count;
 	struct event event;
 	int err;
@@ -173,7 +207,11 @@ static int print_event(struct session *session, const uint8_t *data, size_t size
 		leave_out_ssh(session);
 		return 0;
 	}
-	start_writer(session);
+	if (ops->keeps && !event_is_lost(&event) && !ops->keeps(session, &event))
+		return 0;
+	err = reply_start(session);
+	if (err)
+		return err;
 	if (session->options->reconnect)
 		resume_seen(&session->resume, &event);
 	if (event_is_lost(&event))
@@ -193,25 +231,26 @@ static int tell_gap(struct session *session)
 	uint8_t data[RESUME_GAP_MAX];
 	size_t size = resume_take_gap(&session->resume, data);
 
-	return print_event(session, data, size);
+	return reply_event(session, data, size);
 }
 
 static int on_event(struct session *session, const uint8_t *data, size_t size)
 {
 	int err = session->resume.gap ? tell_gap(session) : 0;
 
-	return err ? err : print_event(session, data, size);
+	return err ? err : reply_event(session, data, size);
 }
 
 static int on_subscribed(struct session *session, const uint8_t *data, size_t size)
 {
 	int err = session->resume.gap ? tell_gap(session) : 0;
 
+	if (!err)
+		err = reply_start(session);
 	if (err)
 		return err;
-	start_writer(session);
 	if (!session->account.begun++)
-		forward(session, NETWATCH__REPLY__REPLY_SUBSCRIBED, data, size);
+		reply_forward(session, NETWATCH__REPLY__REPLY_SUBSCRIBED, data, size);
 	resume_live(&session->resume);
 	err = output_flush(&session->output);
 	if (!err && session->ops->subscribed)
@@ -309,11 +348,12 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	Netwatch__Bye *bye = netwatch__bye__unpack(NULL, size, data);
 	bool asked = session->stopping || stop_state() != STOP_NO;
 	const char *why;
+	int err = 0;
 
 	if (!bye)
 		return -EBADMSG;
 	why = bye_reason(bye);
-	if (!why && session->requested && session->ops->stop && !asked)
+	if (!why && session->requested && session->ops->stop && !session->once && !asked)
 		why = "the collector ended the stream";
 	if (!why && session->ops->answer && !session->answered && !asked)
 		why = "the collector did not answer";
@@ -323,12 +363,14 @@ static int on_bye(struct session *session, const uint8_t *data, size_t size)
 	if (!why && !session->requested)
 		return -EBADMSG;
 	if (session->requested && !session->ops->answer) /* a list may be empty */
-		start_writer(session);
+		err = reply_start(session);
+	if (err)
+		return err;
 	end(session, EXIT_OK);
 	if (why && !asked)
 		session_disconnected(session, why);
 	if (!session->resume.wanted)
-		forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
+		reply_forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
 	return 0;
 }
 

@@ -90,6 +90,13 @@ int schema_find(const struct schema *schema, const char *name);
 int message_read(struct message *message, const struct schema *schema, const uint8_t *data,
 		 size_t size);
 
+/*
+ * Finds the last field of that number that has bytes. Returns where it begins with its tag, and
+ * its value; NULL: there is none.
+ */
+const uint8_t *message_locate(const uint8_t *data, size_t size, uint32_t number,
+			      struct value *value);
+
 /* True when the field of that index (-1: none) is there. */
 static inline bool message_has(const struct message *message, int index)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The loop: wait, read all there is, print all of it, write it out, wait again.
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,11 +18,9 @@
 #include "stop.h"
 #include "version.h"
 
-#define ANSWER_MS  10000 /* for the collector's hello; it gives us 5 s for ours */
-#define READ_SIZE  (256 * 1024)
-#define INPUT_SIZE (READ_SIZE + FRAME_REPLY_MAX + FRAME_PREFIX_MAX)
+#define ANSWER_MS 10000 /* for the collector's hello; it gives us 5 s for ours */
 
-static int64_t now_ms(void)
+int64_t session_now(void)
 {
 	struct timespec now;
 
@@ -45,7 +44,7 @@ static int fail_connect(const char *path, int err)
 	return EXIT_NO_COLLECTOR;
 }
 
-static int fail_output(struct session *session, int err)
+int session_fail_output(struct session *session, int err)
 {
 	session->ended = session->mute = true;
 	if (err == -ECANCELED) /* we were told to go, and nobody takes the rest */
@@ -58,9 +57,17 @@ static int fail_output(struct session *session, int err)
 	return session->status = EXIT_OUTPUT;
 }
 
+void session_fail(struct session *session, int status)
+{
+	session->ended = session->mute = true;
+	session->status = status;
+}
+
 void session_disconnected(struct session *session, const char *why)
 {
 	session->ended = true;
+	if (session->ops->disconnected)
+		session->ops->disconnected(session);
 	session->resume.wanted =
 		session->options->reconnect && session->account.begun && !session->stopping;
 	if (session->resume.wanted) {
@@ -125,13 +132,20 @@ void session_timer(struct session *session, int milliseconds,
 		   void (*timer)(struct session *session))
 {
 	session->timer = timer;
-	session->timer_at = milliseconds ? now_ms() + milliseconds : 0;
+	session->timer_at = milliseconds ? session_now() + milliseconds : 0;
+}
+
+int session_interval(const struct options *options, int other)
+{
+	if (!options->interval)
+		return other;
+	return options->interval < INT_MAX ? (int)options->interval : INT_MAX;
 }
 
 /* Milliseconds until the timer is due, or -1. Calls it when it is. */
 static int run_timer(struct session *session)
 {
-	int64_t left = session->timer_at ? session->timer_at - now_ms() : -1;
+	int64_t left = session->timer_at ? session->timer_at - session_now() : -1;
 
 	if (!session->timer_at || left > 0)
 		return (int)left;
@@ -172,7 +186,7 @@ static void handle_input(struct session *session)
 		if (err == -EBADMSG || err == -EMSGSIZE)
 			session_disconnected(session, "the collector sent what is no message");
 		else if (err)
-			fail_output(session, err);
+			session_fail_output(session, err);
 		at += n > 0 ? (size_t)n : 0;
 	}
 	session->have -= at;
@@ -181,7 +195,7 @@ static void handle_input(struct session *session)
 
 static void receive(struct session *session)
 {
-	ssize_t n = read(session->fd, session->input + session->have, READ_SIZE);
+	ssize_t n = read(session->fd, session->input + session->have, SESSION_READ_SIZE);
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
@@ -205,13 +219,13 @@ static void broken_pipe(struct session *session)
 	session->broken_pipe = true;
 }
 
-/* stdout, if somebody reads it who can go away; or -1. */
-static int stdout_pipe(void)
+/* fd, if somebody reads it who can go away; or -1. */
+static int pipe_of(int fd)
 {
 	struct stat st;
-	bool pipe = !fstat(STDOUT_FILENO, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+	bool pipe = !fstat(fd, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 
-	return pipe ? STDOUT_FILENO : -1;
+	return pipe ? fd : -1;
 }
 
 static void child_ended(struct session *session)
@@ -220,8 +234,7 @@ static void child_ended(struct session *session)
 	stop_ask();
 }
 
-/* Waits for what may come, at most that long (-1: for ever). True: the collector said something. */
-static bool wait_for(struct session *session, int milliseconds)
+bool session_wait(struct session *session, int milliseconds)
 {
 	struct pollfd fds[] = {
 		{.fd = session->fd, .events = POLLIN},
@@ -250,11 +263,13 @@ static void loop(struct session *session)
 		if (stop_state() == STOP_ASKED && !session->stopping)
 			begin_stop(session);
 		wait = session->ended ? 0 : run_timer(session);
-		if (!session->ended && wait_for(session, wait))
+		if (!session->ended && session_wait(session, wait))
 			receive(session);
+		if (session->ops->settled && !session->mute)
+			session->ops->settled(session);
 		err = session->mute ? 0 : output_flush(&session->output);
 		if (err)
-			fail_output(session, err);
+			session_fail_output(session, err);
 	}
 }
 
@@ -278,10 +293,10 @@ static bool connect_again(struct session *session)
 
 	session->ended = false;
 	do {
-		int64_t until = now_ms() + resume_delay(&session->resume);
+		int64_t until = session_now() + resume_delay(&session->resume);
 
-		for (int64_t left = until - now_ms(); left > 0; left = until - now_ms()) {
-			wait_for(session, (int)left);
+		for (int64_t left = until - session_now(); left > 0; left = until - session_now()) {
+			session_wait(session, (int)left);
 			if (stop_state() != STOP_NO || session->ended)
 				return false;
 		}
@@ -293,26 +308,36 @@ static bool connect_again(struct session *session)
 	return !err;
 }
 
-static int start(struct session *session)
+int session_init(struct session *session, const struct options *options,
+		 const struct session_ops *ops)
 {
-	if (session->options->writer->binary && isatty(STDOUT_FILENO)) {
+	*session = (struct session){.options = options,
+				    .ops = ops,
+				    .fd = -1,
+				    .pipe = pipe_of(options->out),
+				    .child.fd = -1};
+	if (options->writer->binary && isatty(options->out)) {
 		log_error("--output %s is binary, and stdout is a terminal: "
 			  "send it to a file or a pipe",
-			  session->options->writer->name);
+			  options->writer->name);
 		return EXIT_USAGE;
 	}
-	session->fd = sock_connect(session->options->socket);
-	if (session->fd < 0)
-		return fail_connect(session->options->socket, session->fd);
-	session->input = malloc(INPUT_SIZE);
-	if (session->input && !output_init(&session->output, STDOUT_FILENO) && !reply_init())
+	session->input = malloc(SESSION_INPUT_SIZE);
+	if (session->input && !output_init(&session->output, options->out) && !reply_init())
 		return 0;
 	log_error("out of memory");
 	return EXIT_ERROR;
 }
 
-/* Of several, what went wrong first in the stream counts; then COMMAND. */
-static int exit_status(const struct session *session)
+static int first_connect(struct session *session)
+{
+	const char *path = session->options->socket;
+
+	session->fd = sock_connect(path);
+	return session->fd < 0 ? fail_connect(path, session->fd) : 0;
+}
+
+int session_status(const struct session *session)
 {
 	if (session->child.status)
 		return session->child.status;
@@ -325,11 +350,10 @@ static int exit_status(const struct session *session)
 int session_run(struct session *session, const struct options *options,
 		const struct session_ops *ops)
 {
-	int status;
+	int status = session_init(session, options, ops);
 
-	*session = (struct session){
-		.options = options, .ops = ops, .fd = -1, .pipe = stdout_pipe(), .child.fd = -1};
-	status = start(session);
+	if (!status)
+		status = first_connect(session);
 	if (status)
 		return status;
 	if (options->child)
@@ -342,7 +366,7 @@ int session_run(struct session *session, const struct options *options,
 	child_wait(&session->child);
 	if (session->broken_pipe)
 		stop_by_pipe();
-	return exit_status(session);
+	return session_status(session);
 }
 
 void session_deinit(struct session *session)

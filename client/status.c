@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "answer.h"
 #include "commands.h"
@@ -50,12 +51,39 @@ static void put_list(struct output *output, char *const *items, size_t count)
 	}
 }
 
+/* What should not be is shown when it is. */
+static void put_count(struct output *output, const char *name, uint64_t count, const char *what)
+{
+	char text[128];
+
+	if (!count)
+		return;
+	snprintf(text, sizeof(text), "%" PRIu64 " %s", count, what);
+	put_line(output, name, text);
+}
+
+static void put_history(struct output *output, const Netwatch__HistoryStatus *history)
+{
+	char text[128], since[32] = "";
+	struct tm tm;
+	time_t oldest;
+
+	if (history->oldest) {
+		oldest = (time_t)history->oldest->seconds;
+		if (gmtime_r(&oldest, &tm))
+			strftime(since, sizeof(since), ", since %FT%TZ", &tm);
+	}
+	snprintf(text, sizeof(text), "%" PRIu64 " of %" PRIu64 " events, %" PRIu64 " KiB%s",
+		 history->events, history->events_max, (history->bytes + 1023) / 1024, since);
+	put_line(output, "history", text);
+}
+
 static void put_collector(struct output *output, const Netwatch__Status *status)
 {
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, status->scope);
 	uint64_t minutes = status->uptime_s / 60;
-	char uptime[64], unseen[64];
+	char uptime[64], cost[64];
 
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 "d %02u:%02u:%02u", minutes / 1440,
 		 (unsigned)(minutes / 60 % 24), (unsigned)(minutes % 60),
@@ -64,11 +92,17 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
-	if (!status->unseen)
-		return;
-	snprintf(unseen, sizeof(unseen), "%" PRIu64 " events, skipped by the kernel",
-		 status->unseen);
-	put_line(output, "unseen", unseen);
+	snprintf(cost, sizeof(cost), "%" PRIu64 ".%03u s of CPU time", status->cpu_us / 1000000,
+		 (unsigned)(status->cpu_us / 1000 % 1000));
+	if (status->has_cpu_us)
+		put_line(output, "cost", cost);
+	put_count(output, "unseen", status->unseen, "events, skipped by the kernel");
+	put_count(output, "no storage", status->no_storage,
+		  "times no memory beside a socket: less is told of it");
+	put_count(output, "no place", status->no_place,
+		  "times one socket too many: its errors may be nobody's");
+	if (status->history)
+		put_history(output, status->history);
 }
 
 /* One below the other: their names are long. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The end of the program as three states, moved on by signals alone.
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/time.h>
 #include <time.h>
@@ -117,6 +118,19 @@ int stop_poll(struct pollfd *fds, nfds_t count, int timeout)
 	sigprocmask(SIG_SETMASK, &outside, NULL);
 	sigprocmask(SIG_BLOCK, &ours, NULL);
 	return ready;
+}
+
+int stop_open(const char *path, int flags, mode_t mode)
+{
+	int fd, err;
+
+	do {
+		sigprocmask(SIG_SETMASK, &outside, NULL);
+		fd = state == STOP_NO ? open(path, flags, mode) : -1;
+		err = state == STOP_NO ? errno : ECANCELED;
+		sigprocmask(SIG_BLOCK, &ours, NULL);
+	} while (fd < 0 && err == EINTR);
+	return fd < 0 ? -err : fd;
 }
 
 ssize_t stop_write(int fd, const void *data, size_t size)

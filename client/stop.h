@@ -44,6 +44,9 @@ void stop_by_pipe(void);
 /* poll(2) that a stop interrupts (returns -EINTR). timeout in ms, or -1. */
 int stop_poll(struct pollfd *fds, nfds_t count, int timeout);
 
+/* open(2) that a stop interrupts: of a FIFO it waits. Descriptor, -ECANCELED, -errno. */
+int stop_open(const char *path, int flags, mode_t mode);
+
 /* write(2) that goes on after STOP_ASKED and gives up at STOP_NOW. Bytes, -ECANCELED, -errno. */
 ssize_t stop_write(int fd, const void *data, size_t size);
 

@@ -11,10 +11,28 @@
 #include "log.h"
 #include "session.h"
 #include "stop.h"
+#include "subscribe.h"
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
-static int start(struct session *session, const Netwatch__Hello *hello)
+/* Later connections of the same stream begin where the last one broke off. */
+static void ask_for_history(struct session *session, Netwatch__Subscribe *subscribe)
+{
+	const struct options *options = session->options;
+
+	if (session->account.begun)
+		return;
+	subscribe->has_last = options->last != 0;
+	subscribe->last = options->last;
+	subscribe->has_since_ms = options->since != 0;
+	subscribe->since_ms = options->since;
+	session->once = options->no_follow && options_history(options);
+	subscribe->has_no_follow = subscribe->no_follow = session->once;
+	if (options_history(options) && !categories_remembered(&session->asked))
+		session_note(session, "of packet and tcpinfo there is no history");
+}
+
+int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 {
 	Netwatch__Subscribe subscribe = NETWATCH__SUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -36,12 +54,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 		session_note(session,
 			     "of HTTP you see what your own uid sends and receives; all of "
 			     "it is for group netwatch-http");
-	if (options->last || options->since) {
-		log_error("--%s: the collector keeps no events; it needs --history",
-			  options->last ? "last" : "since");
-		return EXIT_UNAVAILABLE;
-	}
-	if (isatty(STDOUT_FILENO))
+	if (isatty(options->out))
 		ssh_init(&session->ssh, getenv("SSH_CONNECTION"));
 	subscribe.category = (char **)asked->names;
 	subscribe.n_category = asked->count;
@@ -49,7 +62,9 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	/* an older collector refuses what it does not know: only what is wanted is sent */
 	subscribe.has_closed = subscribe.closed = options->closed;
 	subscribe.has_times = subscribe.times = options->times;
-	subscribe.has_existing = subscribe.existing = !options->no_existing;
+	subscribe.has_existing = subscribe.existing =
+		!options->no_existing && !options_history(options);
+	ask_for_history(session, &subscribe);
 	subscribe.has_interval_ms = options->interval != 0;
 	subscribe.interval_ms = (uint32_t)options->interval;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;
@@ -57,7 +72,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	return session_send(session, &request);
 }
 
-static void stop(struct session *session)
+void subscribe_stop(struct session *session)
 {
 	Netwatch__Unsubscribe unsubscribe = NETWATCH__UNSUBSCRIBE__INIT;
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
@@ -94,13 +109,13 @@ static void begin(struct session *session)
 
 	if (options->duration) /* counts from here, if it did not end before */
 		stop_after(options->duration);
-	if (isatty(STDOUT_FILENO) && rport && rport->n_any)
+	if (isatty(options->out) && rport && rport->n_any)
 		session_timer(session, HINT_MS, hint);
 	if (options->no_follow || (options->child && start_child(session)))
 		stop_ask();
 }
 
-static void subscribed(struct session *session)
+void subscribe_live(struct session *session)
 {
 	const struct options *options = session->options;
 	const ProtobufCEnumValue *scope =
@@ -112,7 +127,7 @@ static void subscribed(struct session *session)
 		begin(session);
 }
 
-static void print_stats(const struct account *account)
+void subscribe_stats(const struct account *account)
 {
 	const Netwatch__Totals *sum = &account->sum;
 
@@ -129,25 +144,32 @@ static void print_stats(const struct account *account)
 		sum->duration_us / 1000000, sum->duration_us % 1000000);
 }
 
-int subscribe_run(struct options *options)
+int subscribe_prepare(const struct options *options)
 {
-	static const struct session_ops ops = {
-		.start = start,
-		.stop = stop,
-		.subscribed = subscribed,
-	};
-	struct session session;
-	int status;
-
 	if (options->no_follow && options->child) {
 		log_error("--no-follow ends before -- COMMAND could do anything");
 		return EXIT_USAGE;
 	}
 	if (options->duration) /* also without an answer */
 		stop_after(options->duration);
+	return 0;
+}
+
+int subscribe_run(struct options *options)
+{
+	static const struct session_ops ops = {
+		.start = subscribe_start,
+		.stop = subscribe_stop,
+		.subscribed = subscribe_live,
+	};
+	struct session session;
+	int status = subscribe_prepare(options);
+
+	if (status)
+		return status;
 	status = session_run(&session, options, &ops);
-	if (options->stats && session.account.begun)
-		print_stats(&session.account);
+	if (options->stats && (session.account.begun || session.once))
+		subscribe_stats(&session.account);
 	session_deinit(&session);
 	return status;
 }

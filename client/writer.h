@@ -26,10 +26,11 @@ struct writer_layout {
 struct writer {
 	const char *name;
 	const char *help;
-	bool losses;  /* tells of gaps in its stream; otherwise they are told on stderr */
-	bool columns; /* takes --fields; it tells of gaps only when these do */
-	bool colors;  /* shows names with color_of */
-	bool binary;  /* no lines */
+	bool losses;	/* tells of gaps in its stream; otherwise they are told on stderr */
+	bool columns;	/* takes --fields; it tells of gaps only when these do */
+	bool colors;	/* shows names with color_of */
+	bool binary;	/* no lines */
+	bool recording; /* for replay: its hello names the categories that were asked for */
 	/* Called once, before the first event: header lines, if any. NULL: none. */
 	void (*start)(struct output *output, const struct writer_layout *layout);
 	/* Writes the event without its newline; sets output->err when it cannot. */
@@ -39,6 +40,7 @@ struct writer {
 };
 
 extern const struct writer writer_table, writer_compact, writer_json, writer_csv, writer_pb;
+extern const struct writer writer_recording; /* no word of --output */
 
 /* Words of --output, ended by NULL, and what they mean. */
 extern const char *const writer_words[];

@@ -40,14 +40,19 @@ typedef void maker_fn(void *arg, const struct made *made);
 struct category_maker {
 	/* Calls made(arg, event) for each event that this record completes. False: too short. */
 	bool (*take)(const struct nw_record *record, size_t size, maker_fn *made, void *arg);
-	/* Here records may be missing, nobody knows whose. */
-	void (*gap)(void);
 	/* Nobody wants the category: nothing is kept. */
 	void (*forget)(void);
 	/* Writes the member's fields; redacted: for who must not see all of it. */
 	void (*write)(struct wire *w, const struct made *made, bool redacted);
 	/* Does the filter's part for this category accept it? */
 	bool (*accepts)(const struct filter *filter, const struct made *made);
+	/* Copies it, but for its record, with all that it points to, if size is enough. What it
+	 * takes.
+	 */
+	size_t (*pack)(const struct made *made, void *data, size_t size);
+	/* Calls told(arg, event) for what was packed so, with its record. False: it was not. */
+	bool (*unpack)(const struct nw_record *record, const void *data, size_t size,
+		       maker_fn *told, void *arg);
 };
 
 struct category {
@@ -55,6 +60,9 @@ struct category {
 	unsigned field;	  /* number of that member */
 	uint64_t wants;	  /* bits of enum nw_want that a subscriber of it sets */
 	uint64_t also;	  /* further bits for which its programs are attached */
+	bool chatty;	  /* many events for each connection: the history has none of them */
+	/* the bit that gets this record, at least of struct nw_record; NULL: that of wants */
+	uint64_t (*wanted_by)(const struct nw_record *record, size_t size);
 	/* further bits that its options set; NULL: none */
 	uint64_t (*options)(const Netwatch__Subscribe *subscribe);
 	/*

@@ -11,6 +11,7 @@
 #include "filter.h"
 #include "kernel_side.h"
 #include "log.h"
+#include "remember.h"
 #include "ring.h"
 #include "stream.h"
 
@@ -22,16 +23,14 @@ struct dispatch {
 	struct dispatch_mark losses;	   /* set while there are some to tell */
 	struct stream *streams[NW_SLOTS];  /* NULL: nobody's bit */
 	const struct filter *filters[NW_SLOTS];
-	uint64_t with_address; /* bits of slots */
-	uint64_t making;       /* of those who want events that records make */
-	uint64_t making_lost;  /* what these had lost, as last seen */
-	uint64_t making_any;   /* nw_shared.lost_any at that time */
-	uint64_t gap_end;      /* until there records may be missing */
-	bool gap;	       /* gap_end is still to come */
-	uint64_t dirty;	       /* bits of slots whose stream has a block */
-	uint64_t lost_any;     /* nw_shared.lost_any, as last seen */
-	uint64_t looked_ns;    /* when losses were last told or none were seen */
-	int64_t unix_offset;   /* of this turn */
+	struct remember *remember; /* NULL: there is no history */
+	uint64_t remembers;	   /* bit of its slot */
+	uint64_t with_address;	   /* bits of slots */
+	uint64_t making;	   /* of those who want events that records make */
+	uint64_t dirty;		   /* bits of slots whose stream has a block */
+	uint64_t lost_any;	   /* nw_shared.lost_any, as last seen */
+	uint64_t looked_ns;	   /* when losses were last told or none were seen */
+	int64_t unix_offset;	   /* of this turn */
 };
 
 /* ------------------------------------------------------------------ marks */
@@ -104,38 +103,6 @@ struct making {
 
 enum view { WITH_ADDRESS = 1, REDACTED = 2, VIEWS = 4 };
 
-static uint64_t making_lost(const struct dispatch *d)
-{
-	uint64_t total = 0;
-
-	for (uint64_t left = d->making; left; left &= left - 1)
-		total += lost_total(d, (unsigned)__builtin_ctzll(left));
-	return total;
-}
-
-static void begin_gap(struct dispatch *d)
-{
-	d->making_any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
-	d->making_lost = making_lost(d);
-	d->gap_end = ring_end(d->ring);
-	d->gap = true;
-}
-
-/* Before each record: what is lost now may have been before it, or before any until the end. */
-static void tell_gap(struct dispatch *d, const struct category_maker *maker)
-{
-	uint64_t any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
-
-	if (any != d->making_any && making_lost(d) != d->making_lost)
-		begin_gap(d);
-	d->making_any = any;
-	if (!d->gap)
-		return;
-	maker->gap();
-	d->gap = ring_position(d->ring) < d->gap_end;
-}
-
-/* Outside one's own uid content is redacted, and with scope ALL there is none. */
 static void on_made(void *arg, const struct made *made)
 {
 	const struct making *making = arg;
@@ -148,20 +115,25 @@ static void on_made(void *arg, const struct made *made)
 	for (receivers = made->record->receivers; receivers; receivers &= receivers - 1) {
 		unsigned slot = (unsigned)__builtin_ctzll(receivers), view;
 		const struct filter *filter = d->filters[slot];
-		bool own;
+		bool redacted;
 
 		if (!d->streams[slot])
 			continue;
-		own = filter->viewer == made->record->connection.uid;
-		if (!own && filter->scope != NETWATCH__SCOPE__ALL_WITH_HTTP)
+		if (filter->remembered) {
+			stream_remembered(d->streams[slot]);
+			remember_made(d->remember, making->category, made, d->unix_offset);
+			continue;
+		}
+		if (!filter_shows_content(filter, made->record->connection.uid, &redacted))
 			continue;
 		if (!maker->accepts(filter, made)) {
 			stream_filtered(d->streams[slot]);
 			continue;
 		}
-		view = (own ? 0 : REDACTED) | (filter->with_address ? WITH_ADDRESS : 0);
-		if (!encoded[view] && event_from_made(&frames[view], making->category, made,
-						      d->unix_offset, view & WITH_ADDRESS, !own)) {
+		view = (redacted ? REDACTED : 0) | (filter->with_address ? WITH_ADDRESS : 0);
+		if (!encoded[view] &&
+		    event_from_made(&frames[view], making->category, made, d->unix_offset,
+				    view & WITH_ADDRESS, redacted)) {
 			log_error("an event of category %s is too long", making->category->name);
 			return;
 		}
@@ -180,7 +152,6 @@ static bool make(struct dispatch *d, const struct nw_record *record, size_t size
 	if (number >= n_categories || !categories[number]->maker)
 		return false;
 	making.category = categories[number];
-	tell_gap(d, making.category->maker);
 	if (!making.category->maker->take(record, size, on_made, &making))
 		log_error("a record of category %u and %zu bytes", number, size);
 	return true;
@@ -194,10 +165,8 @@ static bool wants_making(const struct filter *filter, const struct category *cat
 static void open_making(struct dispatch *d, unsigned slot)
 {
 	for (size_t i = 0; i < n_categories; i++) {
-		if (!wants_making(d->filters[slot], categories[i]))
-			continue;
-		d->making |= 1ULL << slot;
-		begin_gap(d); /* of what nobody asked for until now the beginning is missing */
+		if (wants_making(d->filters[slot], categories[i]))
+			d->making |= 1ULL << slot;
 	}
 }
 
@@ -206,7 +175,6 @@ static void close_making(struct dispatch *d, unsigned slot)
 	uint64_t before = d->making;
 
 	d->making &= ~(1ULL << slot);
-	d->making_lost = making_lost(d);
 	for (size_t i = 0; before && !d->making && i < n_categories; i++) {
 		if (categories[i]->maker)
 			categories[i]->maker->forget();
@@ -236,6 +204,11 @@ static void on_record(void *arg, const void *data, size_t size)
 
 		if (!d->streams[slot])
 			continue;
+		if (d->remembers >> slot & 1) {
+			stream_remembered(d->streams[slot]);
+			remember_record(d->remember, record, size, d->unix_offset);
+			continue;
+		}
 		if (!encoded[view] &&
 		    event_from_record(&frames[view], record, size, d->unix_offset, view)) {
 			log_error("a record of category %u and %zu bytes",
@@ -303,6 +276,7 @@ void dispatch_open(struct dispatch *d, unsigned slot, struct stream *stream,
 	d->with_address &= ~(1ULL << slot);
 	d->with_address |= (uint64_t) !!filter->with_address << slot;
 	d->filters[slot] = filter;
+	d->remembers |= (uint64_t)(filter->remembered != 0) << slot;
 	stream->lost = lost_total(d, slot);
 	open_making(d, slot);
 }
@@ -311,8 +285,14 @@ void dispatch_close(struct dispatch *d, unsigned slot)
 {
 	d->streams[slot] = NULL;
 	d->filters[slot] = NULL;
+	d->remembers &= ~(1ULL << slot);
 	close_making(d, slot);
 	d->dirty &= ~(1ULL << slot);
+}
+
+void dispatch_set_remember(struct dispatch *d, struct remember *remember)
+{
+	d->remember = remember;
 }
 
 void dispatch_start(struct dispatch *d)
@@ -323,6 +303,11 @@ void dispatch_start(struct dispatch *d)
 void dispatch_stop(struct dispatch *d)
 {
 	drain_stop(d->drain);
+}
+
+bool dispatch_serves(struct dispatch *d)
+{
+	return drain_serves(d->drain);
 }
 
 struct dispatch *dispatch_new(struct event_base *base, struct ring *ring, int ring_fd,

@@ -18,6 +18,7 @@ struct dispatch;
 struct filter;
 struct event_base;
 struct nw_shared;
+struct remember;
 struct ring;
 struct stream;
 
@@ -40,6 +41,8 @@ void dispatch_free(struct dispatch *dispatch);
 /* While stopped the ring is not read and nothing wakes the collector. */
 void dispatch_start(struct dispatch *dispatch);
 void dispatch_stop(struct dispatch *dispatch);
+/* See drain_serves. */
+bool dispatch_serves(struct dispatch *dispatch);
 
 /*
  * Records with this slot's bit go to stream from now on; losses until now are not its. The filter,
@@ -48,6 +51,9 @@ void dispatch_stop(struct dispatch *dispatch);
 void dispatch_open(struct dispatch *dispatch, unsigned slot, struct stream *stream,
 		   const struct filter *filter);
 void dispatch_close(struct dispatch *dispatch, unsigned slot);
+
+/* Records with the bit of a slot whose filter is `remembered` go there instead. */
+void dispatch_set_remember(struct dispatch *dispatch, struct remember *remember);
 
 /*
  * Calls reached(arg) when everything before the ring's end of now has been handed on; the

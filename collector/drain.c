@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include <event2/event.h>
@@ -19,6 +20,8 @@ struct drain {
 	struct event *wakeup;
 	struct event *timer;
 	bool running;
+	bool behind;	   /* when last asked, something was to be read */
+	uint64_t position; /* of it */
 	size_t (*turn)(void *arg, size_t budget);
 	void *arg;
 };
@@ -108,6 +111,16 @@ void drain_stop(struct drain *drain)
 	drain->shared->armed = 0;
 	event_del(drain->wakeup);
 	evtimer_del(drain->timer);
+}
+
+bool drain_serves(struct drain *drain)
+{
+	uint64_t position = ring_position(drain->ring);
+	bool stuck = drain->behind && drain->position == position;
+
+	drain->behind = drain->running && ring_end(drain->ring) != position;
+	drain->position = position;
+	return !stuck || !drain->behind;
 }
 
 void drain_kick(struct drain *drain)

@@ -6,6 +6,7 @@
 #ifndef NETWATCH_DRAIN_H
 #define NETWATCH_DRAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct drain;
@@ -22,6 +23,11 @@ void drain_free(struct drain *drain);
 /* While stopped nothing wakes the collector. */
 void drain_start(struct drain *drain);
 void drain_stop(struct drain *drain);
+/*
+ * Has the ring been read since the last time this was asked? False if something was in it then, and
+ * is still the next to be read.
+ */
+bool drain_serves(struct drain *drain);
 /* A turn soon, whether or not there are records. */
 void drain_kick(struct drain *drain);
 

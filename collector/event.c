@@ -218,7 +218,8 @@ void event_lost(struct event_frame *frame, Netwatch__Lost__Cause cause, uint64_t
 	size_t begin = wire_begin(&w, EVENT_LOST);
 
 	wire_uint(&w, 1, cause);
-	wire_uint(&w, 2, count);
+	if (count)
+		wire_uint(&w, 2, count);
 	wire_timestamp(&w, 3, first_ns);
 	wire_timestamp(&w, 4, last_ns);
 	wire_end(&w, begin);

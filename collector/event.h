@@ -44,7 +44,7 @@ int event_from_made(struct event_frame *frame, const struct category *category,
 int event_from_row(struct event_frame *frame, const struct nw_row *row,
 		   const struct nw_counters *counters, bool with_address);
 
-/* Encodes Lost: count events between two Unix times in ns. */
+/* Encodes Lost: count events (0: unknown how many) between two Unix times in ns. */
 void event_lost(struct event_frame *frame, Netwatch__Lost__Cause cause, uint64_t count,
 		uint64_t first_ns, uint64_t last_ns);
 

@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "category.h"
 #include "findings.h"
-#include "hooks.h"
 #include "names.h"
 #include "peer.h"
 #include "probe.h"
@@ -41,6 +39,7 @@ static const struct category_hook iterators[] = {
 	{.name = "iter/bpf_sk_storage_map",
 	 .without = "an accepted connection is told when its process first reads from it, or at "
 		    "its end"},
+	{.name = "iter/cgroup", .without = "no filter by cgroup keeps an event of the history"},
 };
 
 static char *text(const char *constant)
@@ -76,9 +75,11 @@ static void fill_category(struct row *row, const struct probe *probe, const char
 	for (size_t i = 0; category && category->hooks[i].name && i < HOOKS_MAX; i++) {
 		const struct category_hook *hook = &category->hooks[i];
 
+		bool needed = !hook->instead || probe_hook_refusal(probe, category, hook->instead);
+
 		fill_facility(&row->hooks[i], hook->name,
 			      probe_hook_refusal(probe, category, hook->name),
-			      ready ? hook->without : NULL);
+			      ready && needed ? hook->without : NULL);
 		m->hook[m->n_hook++] = &row->hooks[i];
 	}
 }
@@ -124,15 +125,6 @@ static void add_iterators(struct findings *f, const struct probe *probe)
 	}
 }
 
-static bool has_cgroups(void)
-{
-	int fd = hooks_open_cgroup();
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 static void fill(struct findings *f, const struct probe *probe, bool kernel_addresses)
 {
 	Netwatch__Check *m = &f->check;
@@ -149,7 +141,8 @@ static void fill(struct findings *f, const struct probe *probe, bool kernel_addr
 	m->facility = f->facility_list;
 	add_stages(f, probe_outcome(probe));
 	add_iterators(f, probe);
-	add_facility(f, "cgroup v2", has_cgroups() ? NULL : "no cgroup2 file system is mounted",
+	add_facility(f, "cgroup v2",
+		     probe_has_cgroups(probe) ? NULL : "no cgroup2 file system is mounted",
 		     "all sockets have the same cgroup_id, and --cgroup finds no path");
 	add_facility(f, "kernel addresses",
 		     kernel_addresses ? NULL : "off: root sees no sock (--kernel-addresses)", NULL);

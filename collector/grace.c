@@ -22,6 +22,8 @@ struct grace {
 	bool stop;
 	int fd; /* the thread counts tickets up, the loop reads them */
 	uint64_t done;
+	uint64_t seen; /* of done, when last asked whether it serves */
+	bool waiting;  /* at that time */
 	struct event *event;
 	int (*wait)(void *arg);
 	void (*passed)(void *arg);
@@ -140,6 +142,16 @@ uint64_t grace_begin(struct grace *grace)
 	pthread_cond_signal(&grace->changed);
 	pthread_mutex_unlock(&grace->lock);
 	return ticket;
+}
+
+bool grace_serves(struct grace *grace)
+{
+	bool stuck = grace->waiting && grace->seen == grace->done;
+
+	/* Only the loop, which asks this too, changes `asked`. */
+	grace->waiting = grace->asked != grace->done;
+	grace->seen = grace->done;
+	return !stuck;
 }
 
 bool grace_passed(const struct grace *grace, uint64_t ticket)

@@ -19,6 +19,9 @@ void grace_free(struct grace *grace);
 
 /* Asks for a grace period that begins after this call; returns its ticket. */
 uint64_t grace_begin(struct grace *grace);
+/* Has any passed since the last time this was asked? False if one was waited for then, and none
+ * has. */
+bool grace_serves(struct grace *grace);
 /* Has the grace period of this ticket passed? Ticket 0 always has. */
 bool grace_passed(const struct grace *grace, uint64_t ticket);
 

@@ -4,6 +4,7 @@
  *
  *   main.c       the stages: set up, drop, serve        options.c    the command line
  *   probe.c      BPF objects and maps                    privilege.c  the drop
+ *   confine.c    what a serving collector can still do   service.c    the service manager
  *   probe_links.c  programs attached while wanted        walk.c       over all sockets
  *   refusal.c    why it could not be loaded              iterator.c   runs of BPF iterators
  *
@@ -16,14 +17,17 @@
  *   categories.c, category/   what is particular to one category
  *   http/        heads and pairs of HTTP messages        times.c      layer times that never come
  *
- *   filter.c, filter_parse.c  what a filter means        filter_http.c, glob.c  of HTTP messages
+ *   ../common/filter*.c  what a filter means
  *   tables.c, tables_compile.c  filters as tables for the kernel
  *
  *   server.c     accepts clients                         peer.c       one client, its queue
  *   subscription.c  a client as a reader of a slot
+ *   history.c    the last events                         remember.c   the reader that keeps them
+ *   recall.c     what a viewer gets of them              replay.c     in portions, as it reads
+ *   cgroups.c    which cgroup is below which
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
- *   findings.c, hooks.c  what this kernel can do, and why not
+ *   findings.c, hooks.c, netfilter.c  what this kernel can do, and why not
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,13 +43,16 @@
 
 #include "category.h"
 #include "check.h"
+#include "confine.h"
 #include "findings.h"
 #include "log.h"
 #include "options.h"
 #include "privilege.h"
 #include "probe.h"
+#include "remember.h"
 #include "ring.h"
 #include "server.h"
+#include "service.h"
 #include "slots.h"
 #include "sock.h"
 #include "streams.h"
@@ -63,12 +70,22 @@ struct collector {
 	struct probe *probe;
 	struct ring *ring;
 	struct slots *slots;
+	struct service service;
 	struct sock_listener listener;
 	struct server server;
 	struct event *signals[2];
 };
 
 /* ---------------------------------------------------------- stage 1: set up */
+
+static int ask_manager(struct collector *c)
+{
+	int err = service_init(&c->service);
+
+	if (!err)
+		return 0;
+	return err == -EINVAL ? EXIT_UNABLE : 1;
+}
 
 static int find_user(struct collector *c)
 {
@@ -122,10 +139,30 @@ static int load(struct collector *c)
 	return 0;
 }
 
+/* The service manager's, who has bound it as he was told to. */
+static int take_socket(struct collector *c)
+{
+	int fd = c->service.listener, err = sock_take(&c->listener, fd);
+	const char *why = err < 0 ? strerror(-err) : NULL;
+
+	if (!err)
+		return 0;
+	if (err == SOCK_NOT_STREAM)
+		why = "it is no UNIX stream socket";
+	else if (err == SOCK_NOT_LISTENING)
+		why = "it does not listen";
+	log_error("descriptor %d, the socket that the service manager passes: %s", fd, why);
+	return EXIT_UNABLE;
+}
+
 static int open_socket(struct collector *c)
 {
 	const char *path = c->options.socket;
-	int err = sock_listen(&c->listener, path, c->options.socket_mode, c->server.policy.group);
+	int err;
+
+	if (c->service.listener >= 0)
+		return take_socket(c);
+	err = sock_listen(&c->listener, path, c->options.socket_mode, c->server.policy.group);
 
 	if (!err)
 		return 0;
@@ -154,7 +191,7 @@ static void set_policy(struct collector *c)
 
 /* ------------------------------------------------------------ stage 2: drop */
 
-static int drop(const struct collector *c)
+static int drop(struct collector *c)
 {
 	int err = privilege_drop(c->user ? c->user->pw_uid : getuid(),
 				 c->user ? c->user->pw_gid : getgid());
@@ -169,9 +206,12 @@ static int drop(const struct collector *c)
 
 static void on_signal(evutil_socket_t signal, short what, void *arg)
 {
+	struct collector *c = arg;
+
 	(void)signal;
 	(void)what;
-	server_stop(arg);
+	service_stopping(&c->service);
+	server_stop(&c->server);
 }
 
 static int watch_signals(struct collector *c)
@@ -179,14 +219,36 @@ static int watch_signals(struct collector *c)
 	static const int numbers[2] = {SIGTERM, SIGINT};
 
 	for (int i = 0; i < 2; i++) {
-		c->signals[i] = evsignal_new(c->server.base, numbers[i], on_signal, &c->server);
+		c->signals[i] = evsignal_new(c->server.base, numbers[i], on_signal, c);
 		if (!c->signals[i] || event_add(c->signals[i], NULL))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-static int serve(struct collector *c)
+static int begin_history(struct collector *c)
+{
+	const char *reason;
+
+	if (!c->options.history)
+		return 0;
+	c->server.remember = remember_new(c->server.slots, c->probe, c->options.history,
+					  c->options.kernel_addresses, &reason);
+	if (c->server.remember)
+		return 0;
+	log_error("the history: %s", reason);
+	return -ENOMEM;
+}
+
+static bool serves(void *arg)
+{
+	struct collector *c = arg;
+
+	return slots_serve(c->server.slots);
+}
+
+/* What still takes a socket or a thread. */
+static int prepare(struct collector *c)
 {
 	int err = 0;
 
@@ -200,23 +262,48 @@ static int serve(struct collector *c)
 	if (!c->server.slots)
 		err = -ENOMEM;
 	if (!err)
+		err = begin_history(c);
+	if (!err)
 		err = watch_signals(c);
 	if (!err)
 		err = server_start(&c->server, c->listener.fd);
-	if (err) {
-		log_error("starting: %s", strerror(-err));
-		return 1;
-	}
+	if (!err)
+		err = service_watch(&c->service, c->server.base, serves, c);
+	if (!err)
+		return 0;
+	log_error("starting: %s", strerror(-err));
+	return 1;
+}
+
+static int restrict_calls(struct collector *c)
+{
+	int err = confine();
+
+	(void)c;
+	if (!err)
+		return 0;
+	log_error("restricting system calls (seccomp): %s", strerror(-err));
+	return 1;
+}
+
+static int serve(struct collector *c)
+{
+	char status[sizeof("serving ") + sizeof(c->listener.path)];
+
+	snprintf(status, sizeof(status), "serving %s", c->listener.path);
 	log_never_wait();
-	log_info("serving %s", c->options.socket);
+	log_info("%s", status);
+	service_ready(&c->service, status);
 	event_base_dispatch(c->server.base);
 	return 0;
 }
 
 static void tidy(struct collector *c)
 {
+	service_deinit(&c->service);
 	if (c->server.base) {
 		server_free(&c->server);
+		remember_free(c->server.remember);
 		slots_free(c->server.slots);
 		walks_free(c->server.walks);
 		for (int i = 0; i < 2; i++) {
@@ -244,7 +331,9 @@ static int make_safe(void)
 
 static int run(struct collector *c)
 {
-	int (*const stages[])(struct collector *) = {find_user, load, open_socket};
+	int (*const stages[])(struct collector *) = {
+		ask_manager, find_user, load, open_socket, drop, prepare, restrict_calls, serve,
+	};
 	int exit_code;
 
 	set_policy(c);
@@ -253,8 +342,7 @@ static int run(struct collector *c)
 		if (exit_code)
 			return exit_code;
 	}
-	exit_code = drop(c);
-	return exit_code ? exit_code : serve(c);
+	return 0;
 }
 
 /* ------------------------------------------------------- instead: --check */
@@ -301,7 +389,7 @@ static int check(const struct options *options, bool can_print)
 
 int main(int argc, char **argv)
 {
-	static struct collector collector = {.listener.fd = -1};
+	static struct collector collector = {.service.notify = -1, .listener.fd = -1};
 	int exit_code, closed = make_safe();
 
 	if (closed < 0)

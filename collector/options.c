@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "history.h"
 #include "options.h"
 #include "sock.h"
 #include "version.h"
@@ -95,6 +96,19 @@ static int set_queue(struct options *o, const char *value)
 	return parse_size(value, QUEUE_MIN, QUEUE_MAX, &o->queue);
 }
 
+static int set_history(struct options *o, const char *value)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(value, &end, 10);
+	if (*value < '0' || *value > '9' || *end || errno || n > HISTORY_MAX)
+		return -EINVAL;
+	o->history = n;
+	return 0;
+}
+
 static int set_kernel_addresses(struct options *o, const char *value)
 {
 	(void)value;
@@ -140,6 +154,8 @@ static const struct option_row {
 	 "ring between kernel and collector, 4K to 1G, rounded up to a power of two (4M)",
 	 set_ring},
 	{"queue", 0, "SIZE", "what may wait for one client, 128K to 1G (1M)", set_queue},
+	{"history", 0, "N",
+	 "events to remember, 0 to 1000000, for --last, --since and list --all (0)", set_history},
 	{"kernel-addresses", 0, NULL, "show uid 0 the kernel's addresses of sockets",
 	 set_kernel_addresses},
 	{"check", 0, NULL, "print what this kernel can do, and why not, and exit", set_check},

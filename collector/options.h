@@ -17,6 +17,7 @@ struct options {
 	const char *user;
 	size_t ring; /* bytes, a power of two */
 	size_t queue;
+	size_t history; /* events; 0: none */
 	bool kernel_addresses;
 	bool check; /* print what this kernel can do, and end */
 	bool json;  /* print it as JSON, not as a table */

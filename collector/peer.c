@@ -62,6 +62,13 @@ void peer_break_off(struct peer *peer)
 
 /* ------------------------------------------------------------------ output */
 
+size_t peer_waiting(const struct peer *peer)
+{
+	const struct evbuffer *held = peer->replay.held;
+
+	return evbuffer_get_length(peer->out) + (held ? evbuffer_get_length(held) : 0);
+}
+
 void peer_flush(struct peer *peer)
 {
 	size_t before = evbuffer_get_length(peer->out), left;
@@ -82,11 +89,12 @@ void peer_flush(struct peer *peer)
 		peer_expect_reading(peer, peer->slow);
 	if (peer->state == PEER_ENDING && left && left < before)
 		peer_expect_reading(peer, peer->deadline);
-	if (peer->gapped && left <= peer->server->queue_max / 2) {
+	if (peer->gapped && peer_waiting(peer) <= peer->server->queue_max / 2) {
 		subscription_close_gap(peer);
 		left = evbuffer_get_length(peer->out);
 	}
-	if (left || peer->gapped)
+	replay_go_on(peer);
+	if (left || (peer->gapped && !peer->replay.held))
 		event_add(peer->writable, NULL);
 	else if (peer->state == PEER_ENDING)
 		peer_break_off(peer);
@@ -101,9 +109,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size)
 {
+	struct evbuffer *held = peer->replay.held;
+
 	if (peer->broken || peer->state == PEER_ENDING)
 		return;
-	if (evbuffer_add(peer->out, data, size))
+	if (evbuffer_add(held ? held : peer->out, data, size))
 		peer_break_off(peer);
 	else if (evbuffer_get_length(peer->out) >= BLOCK_SIZE)
 		peer_flush(peer);
@@ -129,6 +139,7 @@ void peer_end(struct peer *peer)
 {
 	if (peer->broken)
 		return;
+	replay_stop(peer);
 	peer->state = PEER_ENDING;
 	slots_abandon(peer->server->slots, &peer->reader);
 	walks_cancel(peer->server->walks, &peer->walk);
@@ -221,7 +232,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		evbuffer_drain(peer->in, (size_t)n);
 	else if (n > 0)
 		handle_frames(peer);
-	else if (!n && (peer->state == PEER_LISTING || peer->state == PEER_ENDING))
+	else if (!n && (peer->state == PEER_LISTING || peer->state == PEER_ENDING || peer->once))
 		event_del(peer->readable); /* it may still read what it asked for */
 	else
 		peer_break_off(peer);
@@ -252,6 +263,7 @@ void peer_free(struct peer *peer)
 
 	slots_abandon(server->slots, &peer->reader);
 	walks_cancel(server->walks, &peer->walk);
+	replay_stop(peer);
 	free(peer->listed);
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
 		if (events[i])
@@ -308,8 +320,7 @@ void peer_shut_down(struct peer *peer)
 		peer_bye(peer, peer->reason, NULL);
 		break;
 	case PEER_SUBSCRIBED:
-		peer->state = PEER_LEAVING;
-		slots_leave(peer->server->slots, &peer->reader);
+		subscription_end(peer);
 		break;
 	case PEER_LEAVING:
 	case PEER_ENDING:

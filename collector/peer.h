@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "netwatch.pb-c.h"
+#include "replay.h"
 #include "stream.h"
 #include "walk.h"
 
@@ -59,6 +60,8 @@ struct peer {
 	struct filter *listed;
 
 	/* its subscription */
+	struct replay replay; /* of the history, before all else */
+	bool once;	      /* the history, and no reader */
 	struct reader reader;
 	bool live;
 	int unread;  /* of what was sent, when that was last looked at */
@@ -83,6 +86,8 @@ void peer_shut_down(struct peer *peer);
 int peer_send(struct peer *peer, const Netwatch__Reply *reply);
 void peer_send_frame(struct peer *peer, const uint8_t *data, size_t size);
 void peer_flush(struct peer *peer);
+/* Bytes that wait for it, behind its history too. */
+size_t peer_waiting(const struct peer *peer);
 /* Nothing can be sent any more. It is freed from the loop: callers may go on using it. */
 void peer_break_off(struct peer *peer);
 /* 0 or -ENOMEM. A timer that is set can be set anew without memory. */

@@ -60,6 +60,9 @@ const char *probe_hook_refusal(const struct probe *probe, const struct category 
 /* The same of the category: none of the hooks that it needs is usable. */
 const char *probe_refusal(const struct probe *probe, const struct category *category);
 
+/* Is a cgroup v2 hierarchy mounted where the collector was started? */
+bool probe_has_cgroups(const struct probe *probe);
+
 /* A program of any object; NULL: there is none of that name, or it is left out. */
 struct bpf_program *probe_program(const struct probe *probe, const char *name);
 

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "peer.h"
 #include "probe.h"
+#include "remember.h"
 #include "reports.h"
 #include "requests.h"
 #include "server.h"
@@ -131,6 +132,61 @@ static bool set_interval(struct peer *peer, struct filter *filter,
 	return true;
 }
 
+/* False: there is no history, and it was refused. what: that wants it. */
+static bool has_history(struct peer *peer, const char *what)
+{
+	const struct remember *remember = peer->server->remember;
+
+	if (remember && remember_works(remember))
+		return true;
+	peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
+		    remember
+			    ? "%s: the collector could not begin its history, which --history asks "
+			      "for; its log says why"
+			    : "%s: the collector keeps no history; it needs --history",
+		    what);
+	return false;
+}
+
+static bool begin_replay(struct peer *peer, const struct replay_range *range,
+			 const struct filter *filter, void (*done)(struct peer *peer))
+{
+	if (!replay_begin(peer, range, filter, done))
+		return true;
+	peer_refuse(peer, NETWATCH__ERROR__CODE__BUSY, "no memory for a replay of the history");
+	return false;
+}
+
+static void told_once(struct peer *peer)
+{
+	subscription_end(peer);
+}
+
+/* Its part of the history; false when it was refused. */
+static bool add_history(struct peer *peer, const struct filter *filter,
+			const Netwatch__Subscribe *subscribe)
+{
+	const struct replay_range range = {.last = subscribe->last,
+					   .since_ms = subscribe->since_ms};
+
+	if ((subscribe->has_last && !range.last) || (subscribe->has_since_ms && !range.since_ms)) {
+		peer_refuse(peer, INVALID, "subscribe: %s is 0, and at least 1",
+			    subscribe->has_last && !range.last ? "last" : "since_ms");
+		return false;
+	}
+	peer->once = subscribe->has_no_follow && subscribe->no_follow;
+	peer->reader.seamless = range.last || range.since_ms;
+	if (peer->once && (!peer->reader.seamless || peer->reader.existing)) {
+		peer_refuse(peer, INVALID,
+			    "subscribe: no_follow is for last and since_ms, without existing");
+		return false;
+	}
+	if (!peer->reader.seamless)
+		return true;
+	return has_history(peer, range.last ? "last" : "since") &&
+	       begin_replay(peer, &range, filter, peer->once ? told_once : NULL);
+}
+
 static void handle_subscribe(struct peer *peer, const Netwatch__Request *request)
 {
 	const Netwatch__Subscribe *subscribe = request->subscribe;
@@ -153,15 +209,18 @@ static void handle_subscribe(struct peer *peer, const Netwatch__Request *request
 	peer->reason = NETWATCH__BYE__REASON__DONE;
 	peer->reader.existing = subscribe->has_existing && subscribe->existing &&
 				filter.wants & 1ULL << NW_WANT_CONN;
-	if (slots_join(peer->server->slots, &peer->reader, &filter, &why))
+	if (!add_history(peer, &filter, subscribe))
+		return;
+	if (peer->once)
+		replay_start_at_mark(peer);
+	else if (slots_join(peer->server->slots, &peer->reader, &filter, &why))
 		peer_refuse(peer, why.code, "%s", why.message);
 }
 
 static void handle_unsubscribe(struct peer *peer, const Netwatch__Request *request)
 {
 	(void)request;
-	peer->state = PEER_LEAVING;
-	slots_leave(peer->server->slots, &peer->reader);
+	subscription_end(peer);
 }
 
 /* -------------------------------------------------------------------- list */
@@ -172,8 +231,7 @@ void requests_send_row(struct peer *peer, const struct nw_row *row,
 	struct event_frame frame;
 
 	/* A walk does not wait for its readers. It is refused when it is over: see walk.h. */
-	peer->too_many_rows |=
-		evbuffer_get_length(peer->out) / PEER_ROWS_QUEUES >= peer->server->queue_max;
+	peer->too_many_rows |= peer_waiting(peer) / PEER_ROWS_QUEUES >= peer->server->queue_max;
 	if (peer->too_many_rows)
 		return;
 	if (!event_from_row(&frame, row, counters, peer->server->kernel_addresses && !peer->uid))
@@ -195,6 +253,12 @@ static void list_row(struct walk_request *request, const struct nw_full_row *ful
 										: NULL);
 }
 
+static void listed(struct peer *peer)
+{
+	peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+}
+
+/* What closes while the walk is under way is told both as it was seen and as CLOSE. */
 static void list_done(struct walk_request *request, int err)
 {
 	struct peer *peer = peer_of(request);
@@ -204,13 +268,29 @@ static void list_done(struct walk_request *request, int err)
 			    "a walk over the sockets of this host: %s",
 			    err == -EOPNOTSUPP ? "the kernel's iterators are missing; see check"
 					       : strerror(-err));
-	else if (subscription_rows_done(peer))
-		peer_bye(peer, NETWATCH__BYE__REASON__DONE, NULL);
+	else if (!subscription_rows_done(peer))
+		return;
+	else if (peer->replay.held)
+		replay_start_at_mark(peer);
+	else
+		listed(peer);
+}
+
+/* Connections that closed, before those that exist; false when it was refused. */
+static bool add_closed(struct peer *peer, struct filter *filter)
+{
+	const struct replay_range all = {.last = 0};
+
+	if (!has_history(peer, "all"))
+		return false;
+	filter->wants = 1ULL << NW_WANT_CONN_CLOSE;
+	return begin_replay(peer, &all, filter, listed);
 }
 
 static void handle_list(struct peer *peer, const Netwatch__Request *request)
 {
 	bool tcpinfo = request->list->has_tcpinfo && request->list->tcpinfo;
+	bool closed = request->list->has_closed && request->list->closed;
 	struct filter filter;
 
 	if (request->list->base.n_unknown_fields) {
@@ -228,6 +308,8 @@ static void handle_list(struct peer *peer, const Netwatch__Request *request)
 	}
 	*peer->listed = filter;
 	peer->state = PEER_LISTING;
+	if (closed && !add_closed(peer, &filter))
+		return;
 	peer->walk = (struct walk_request){.row = list_row, .done = list_done};
 	walks_ask(peer->server->walks, &peer->walk);
 }

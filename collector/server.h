@@ -18,6 +18,7 @@ struct event_base;
 struct event;
 struct peer;
 struct probe;
+struct remember;
 struct slots;
 struct walks;
 
@@ -29,6 +30,7 @@ struct server {
 	struct slots *slots;
 	struct walks *walks;
 	struct probe *probe;
+	struct remember *remember; /* NULL: no history */
 	struct scope_policy policy;
 	size_t queue_max;      /* bytes that may wait for one client */
 	bool kernel_addresses; /* uid 0 sees them */

@@ -111,6 +111,7 @@ static void refuse_waiting(struct slots *slots, int err)
 static int publish(struct slots *slots)
 {
 	const struct filter *filters[NW_SLOTS];
+	uint64_t begun = 0; /* bits of slots */
 	int err;
 
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
@@ -122,7 +123,6 @@ static int publish(struct slots *slots)
 	err = tables_publish(slots->tables, filters);
 	if (err)
 		return err;
-	slots->flip_ticket = grace_begin(slots->grace);
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		struct slot *slot = &slots->slot[i];
 
@@ -131,7 +131,11 @@ static int publish(struct slots *slots)
 		slot->state = SLOT_LIVE;
 		dispatch_open(slots->dispatch, i, &slot->stream, slot->filter);
 		set_bit(slots, slot, true);
+		begun |= 1ULL << i;
 	}
+	slots->flip_ticket = grace_begin(slots->grace);
+	for (; begun; begun &= begun - 1)
+		slots->slot[__builtin_ctzll(begun)].ticket = slots->flip_ticket;
 	return 0;
 }
 
@@ -287,6 +291,33 @@ void slots_abandon(struct slots *slots, struct reader *reader)
 	if (reader->state != READER_LEAVING && !--slot->active)
 		close_slot(slots, slot);
 	reader->state = READER_NONE;
+}
+
+void slots_set_mark(struct slots *slots, struct dispatch_mark *mark, void (*reached)(void *arg),
+		    void *arg)
+{
+	dispatch_set_mark(slots->dispatch, mark, reached, arg);
+}
+
+void slots_unset_mark(struct slots *slots, struct dispatch_mark *mark)
+{
+	dispatch_unset_mark(slots->dispatch, mark);
+}
+
+void slots_set_remember(struct slots *slots, struct remember *remember)
+{
+	dispatch_set_remember(slots->dispatch, remember);
+}
+
+bool slots_serve(struct slots *slots)
+{
+	bool reads = dispatch_serves(slots->dispatch), graces = grace_serves(slots->grace);
+
+	if (!reads)
+		log_error("what is next in the ring cannot be read");
+	if (!graces)
+		log_error("a grace period of the kernel does not end");
+	return reads && graces;
 }
 
 unsigned slots_number(const struct reader *reader)

@@ -7,6 +7,7 @@
 #ifndef NETWATCH_SLOTS_H
 #define NETWATCH_SLOTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 
 struct event_base;
 struct probe;
+struct remember;
 struct ring;
 struct slots;
 struct walks;
@@ -38,6 +40,17 @@ int slots_join(struct slots *slots, struct reader *reader, const struct filter *
 void slots_leave(struct slots *slots, struct reader *reader);
 /* The reader is gone: it is forgotten at once, without a call. Legal at any time. */
 void slots_abandon(struct slots *slots, struct reader *reader);
+
+/* Marks of those who are no readers, and who remembers: see dispatch.h. */
+void slots_set_mark(struct slots *slots, struct dispatch_mark *mark, void (*reached)(void *arg),
+		    void *arg);
+void slots_unset_mark(struct slots *slots, struct dispatch_mark *mark);
+void slots_set_remember(struct slots *slots, struct remember *remember);
+/*
+ * Is the ring being read, and do grace periods pass? Compares with the last time this was asked:
+ * false if something was to be done then and nothing of it has been. Says what it is.
+ */
+bool slots_serve(struct slots *slots);
 
 /* The number of a reader's slot; it has one from live to left. */
 unsigned slots_number(const struct reader *reader);

@@ -7,6 +7,7 @@
 
 #include "event.h"
 #include "filter.h"
+#include "grace.h"
 #include "slots_table.h"
 
 static void joined(void *arg)
@@ -16,8 +17,18 @@ static void joined(void *arg)
 	TAILQ_REMOVE(&reader->slot->waiting, reader, link);
 	stream_join(&reader->slot->stream, reader);
 	reader->joined = true;
+	if (reader->ops->joined)
+		reader->ops->joined(reader);
 	if (reader->state == READER_JOINING)
 		reader->state = READER_READING;
+}
+
+/* A program that began before the slot's bit was set may still tell an event without it. */
+static bool may_begin(const struct slots *slots, const struct slot *slot,
+		      const struct reader *reader)
+{
+	return reader->state == READER_WAITING &&
+	       (!reader->seamless || grace_passed(slots->grace, slot->ticket));
 }
 
 /* Readers that wait in live slots: their bits are set and their tables in use. */
@@ -31,7 +42,7 @@ static void begin_readers(struct slots *slots)
 		if (slot->state != SLOT_LIVE)
 			continue;
 		TAILQ_FOREACH (reader, &slot->waiting, link) {
-			if (reader->state != READER_WAITING ||
+			if (!may_begin(slots, slot, reader) ||
 			    slots->n_beginning == READERS_AT_ONCE)
 				continue;
 			dispatch_set_mark(slots->dispatch, &reader->join, joined, reader);

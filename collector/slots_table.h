@@ -47,7 +47,7 @@ struct slot {
 	unsigned active; /* readers that have not asked to leave */
 	uint32_t uid;	 /* who asked for it first */
 	int interval;	 /* of reports; < 0: none */
-	uint64_t ticket; /* CLOSING: grace period after its bit was cleared */
+	uint64_t ticket; /* grace period after its bit was set, or, CLOSING, cleared */
 	struct dispatch_mark end;
 };
 

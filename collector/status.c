@@ -3,13 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include <event2/buffer.h>
 
 #include "category.h"
 #include "event.h"
+#include "history.h"
 #include "peer.h"
 #include "probe.h"
+#include "remember.h"
 #include "server.h"
 #include "slots.h"
 #include "subscription.h"
@@ -34,6 +37,8 @@ struct subscription_row {
 struct report {
 	Netwatch__Status status;
 	struct utsname kernel;
+	Netwatch__HistoryStatus history;
+	Google__Protobuf__Timestamp oldest;
 	struct category_row category[CATEGORIES_MAX];
 	Netwatch__CategoryStatus *category_list[CATEGORIES_MAX];
 	struct subscription_row subscription[SERVER_PEERS_MAX];
@@ -75,7 +80,7 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	m->pid = (uint32_t)peer->pid;
 	m->totals = &row->totals;
 	m->events_per_s = peer->rate;
-	m->queue_bytes = evbuffer_get_length(peer->out);
+	m->queue_bytes = peer_waiting(peer);
 	m->slot = slots_number(&peer->reader);
 	m->category = row->categories;
 	for (size_t i = 0; i < n_categories; i++) {
@@ -84,10 +89,52 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	}
 }
 
+/* A call that a serving collector may still make; getrusage is none. */
+static void fill_cost(Netwatch__Status *m)
+{
+	struct timespec spent;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent))
+		return;
+	m->has_cpu_us = 1;
+	m->cpu_us = (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
+}
+
 static bool may_see(const struct peer *peer, const struct peer *other)
 {
 	return peer->scope >= NETWATCH__SCOPE__ALL ||
 	       (peer->scope == NETWATCH__SCOPE__OWN && other->uid == peer->uid);
+}
+
+/* Of the kernel side, since the start. */
+static void fill_shortcomings(Netwatch__Status *m, struct probe *probe)
+{
+	const struct nw_shared *shared = probe_shared(probe);
+
+	m->has_unseen = m->has_no_storage = m->has_no_place = 1;
+	m->unseen = probe_unseen(probe);
+	m->no_storage = shared->no_storage;
+	m->no_place = shared->no_place;
+}
+
+static void fill_history(struct report *r, const struct history *history)
+{
+	Netwatch__HistoryStatus *m = &r->history;
+	uint64_t begin = history_begin(history), end = history_end(history), oldest_ns;
+
+	netwatch__history_status__init(m);
+	m->has_events_max = m->has_events = m->has_bytes = 1;
+	m->events_max = history_limit(history);
+	m->events = end - begin;
+	m->bytes = history_bytes(history);
+	r->status.history = m;
+	if (begin == end)
+		return;
+	oldest_ns = history_get(history, begin)->unix_ns;
+	google__protobuf__timestamp__init(&r->oldest);
+	r->oldest.seconds = (int64_t)(oldest_ns / 1000000000);
+	r->oldest.nanos = (int32_t)(oldest_ns % 1000000000);
+	m->oldest = &r->oldest;
 }
 
 static void fill(struct report *r, const struct peer *peer)
@@ -99,10 +146,13 @@ static void fill(struct report *r, const struct peer *peer)
 	uname(&r->kernel);
 	m->version = text(VERSION);
 	m->kernel = r->kernel.release;
-	m->has_uptime_s = m->has_scope = m->has_unseen = 1;
-	m->unseen = probe_unseen(peer->server->probe);
+	m->has_uptime_s = m->has_scope = 1;
+	fill_shortcomings(m, peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
+	fill_cost(m);
+	if (peer->server->remember && remember_works(peer->server->remember))
+		fill_history(r, remember_history(peer->server->remember));
 	m->category = r->category_list;
 	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {
 		fill_category(&r->category[i], peer, categories[i]);

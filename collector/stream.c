@@ -78,6 +78,11 @@ void stream_filtered(struct stream *stream)
 	stream->filtered++;
 }
 
+void stream_remembered(struct stream *stream)
+{
+	stream->matched++;
+}
+
 void stream_flush(struct stream *stream)
 {
 	struct block *block = stream->block;

@@ -37,6 +37,8 @@ struct reader;
 struct reader_ops {
 	/* A socket that existed before, accepted by the filter. */
 	void (*row)(struct reader *reader, const struct nw_row *row);
+	/* Here in the stream: what came before was not this reader's. NULL: nothing to do */
+	void (*joined)(struct reader *reader);
 	/* From now on every matching event is delivered or counted. */
 	void (*live)(struct reader *reader);
 	/* Instead of live. */
@@ -55,6 +57,7 @@ struct reader {
 	const struct reader_ops *ops;
 	uint32_t uid;  /* of the client, for limits */
 	bool existing; /* wants rows */
+	bool seamless; /* what happened before it joined was told in full to other slots */
 
 	/* the account */
 	uint64_t delivered;   /* events, by ops->block */
@@ -91,6 +94,8 @@ void stream_deinit(struct stream *stream);
 void stream_event(struct stream *stream, const uint8_t *frame, size_t size, uint64_t unix_ns);
 /* The same of an event that the slot's filter drops. */
 void stream_filtered(struct stream *stream);
+/* The same of an event that the history takes. */
+void stream_remembered(struct stream *stream);
 /* Hands what is gathered to the readers. */
 void stream_flush(struct stream *stream);
 /* The total of events lost in the ring is now `total`: tells the readers what is new. */

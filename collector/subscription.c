@@ -22,8 +22,11 @@
 /* Sends, or queues a copy. False: no memory for that, and nothing was sent. */
 static bool put(struct peer *peer, const uint8_t *data, size_t size)
 {
+	struct evbuffer *held = peer->replay.held;
 	ssize_t sent = 0;
 
+	if (held)
+		return !evbuffer_add(held, data, size);
 	if (!evbuffer_get_length(peer->out))
 		sent = send(peer->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0)
@@ -108,6 +111,11 @@ static void on_row(struct reader *reader, const struct nw_row *row)
 	requests_send_row(peer_of(reader), row, NULL);
 }
 
+static void on_joined(struct reader *reader)
+{
+	replay_start(peer_of(reader));
+}
+
 static void on_live(struct reader *reader)
 {
 	struct peer *peer = peer_of(reader);
@@ -157,16 +165,18 @@ static void release_block(const void *data, size_t size, void *block)
 /* Into the queue, and out of it at once if nothing waits there. */
 static bool refer_to_block(struct peer *peer, struct block *block)
 {
-	bool idle = !evbuffer_get_length(peer->out);
+	struct evbuffer *held = peer->replay.held;
+	bool idle = !held && !evbuffer_get_length(peer->out);
 
 	block->references++;
-	if (evbuffer_add_reference(peer->out, block->data, block->used, release_block, block)) {
+	if (evbuffer_add_reference(held ? held : peer->out, block->data, block->used, release_block,
+				   block)) {
 		block_unref(block);
 		return false;
 	}
 	if (idle)
 		peer_flush(peer);
-	else
+	else if (!held)
 		event_add(peer->writable, NULL);
 	return true;
 }
@@ -184,7 +194,7 @@ static bool deliver(struct peer *peer, struct block *block, bool idle)
 static void on_block(struct reader *reader, struct block *block)
 {
 	struct peer *peer = peer_of(reader);
-	size_t waiting = evbuffer_get_length(peer->out);
+	size_t waiting = peer_waiting(peer);
 
 	if (!peer->gapped && waiting + block->used <= peer->server->queue_max &&
 	    deliver(peer, block, !waiting))
@@ -213,12 +223,27 @@ static void on_left(struct reader *reader)
 
 const struct reader_ops subscription_ops = {
 	.row = on_row,
+	.joined = on_joined,
 	.live = on_live,
 	.refused = on_refused,
 	.block = on_block,
 	.lost = on_lost,
 	.left = on_left,
 };
+
+void subscription_end(struct peer *peer)
+{
+	Netwatch__Totals totals;
+
+	peer->state = PEER_LEAVING;
+	replay_stop(peer);
+	if (!peer->once) {
+		slots_leave(peer->server->slots, &peer->reader);
+		return;
+	}
+	subscription_totals(peer, &totals);
+	peer_bye(peer, peer->reason, &totals);
+}
 
 void subscription_on_slow(evutil_socket_t fd, short what, void *arg)
 {

@@ -17,6 +17,8 @@ extern const struct reader_ops subscription_ops;
 
 /* Its account so far; final when it has left. */
 void subscription_totals(const struct peer *peer, Netwatch__Totals *totals);
+/* It wants no more. */
+void subscription_end(struct peer *peer);
 /* Once a second: the rate. False: the peer is not subscribed. */
 bool subscription_count_rate(struct peer *peer);
 /* Losses that are not told yet are told here. */

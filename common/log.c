@@ -15,6 +15,7 @@
 static const char *program = "netwatch";
 static enum log_level max_level = LOG_LEVEL_INFO;
 static bool never_wait;
+static void (*before_line)(void);
 
 static const char *const names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -40,6 +41,11 @@ int log_level_parse(const char *name, enum log_level *level)
 	return -EINVAL;
 }
 
+void log_before(void (*before)(void))
+{
+	before_line = before;
+}
+
 void log_never_wait(void)
 {
 	never_wait = true;
@@ -62,6 +68,8 @@ static void log_va(enum log_level level, const char *format, va_list args)
 	vsnprintf(text, sizeof(text), format, args);
 	escape_terminal(escaped, sizeof(escaped), text, strlen(text));
 	n = snprintf(line, sizeof(line), "%.*s: %s\n", PROGRAM_MAX - 4, program, escaped);
+	if (before_line)
+		before_line();
 	/* Not dprintf: it leaks its buffer when it cannot write (glibc 2.36). */
 	if (!never_wait || has_room(STDERR_FILENO))
 		n = (int)write(STDERR_FILENO, line, (size_t)n);

@@ -13,6 +13,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 /* Names the program at the start of each line (kept, not copied) and sets the level. */
 void log_init(const char *program, enum log_level level);
 
+/* Calls before() whenever a line is about to be written. NULL: not any more. */
+void log_before(void (*before)(void));
+
 /* From now on a line is dropped that stderr has no room for: who serves does not wait for it. */
 void log_never_wait(void);
 

@@ -139,16 +139,49 @@ out:
 	return err;
 }
 
+static int option(int fd, int name)
+{
+	int value = 0;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &size) ? -errno : value;
+}
+
+int sock_take(struct sock_listener *listener, int fd)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	socklen_t size = sizeof(sun) - 1; /* a longest path has no end */
+	int domain = option(fd, SO_DOMAIN), flags;
+
+	if (domain < 0)
+		return domain;
+	if (domain != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM)
+		return SOCK_NOT_STREAM;
+	if (option(fd, SO_ACCEPTCONN) != 1)
+		return SOCK_NOT_LISTENING;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) || fcntl(fd, F_SETFD, FD_CLOEXEC) ||
+	    getsockname(fd, (struct sockaddr *)&sun, &size))
+		return -errno;
+	if (!sun.sun_path[0])
+		sun.sun_path[0] = '@'; /* as abstract names are written */
+	listener->fd = fd;
+	listener->lock = -1;
+	snprintf(listener->path, sizeof(listener->path), "%s", sun.sun_path);
+	return 0;
+}
+
 void sock_close(struct sock_listener *listener)
 {
 	struct stat st;
 
 	if (listener->fd < 0)
 		return;
-	if (!lstat(listener->path, &st) && st.st_dev == listener->device &&
+	if (listener->lock >= 0 && !lstat(listener->path, &st) && st.st_dev == listener->device &&
 	    st.st_ino == listener->inode)
 		unlink(listener->path);
 	close(listener->fd);
-	close(listener->lock);
+	if (listener->lock >= 0)
+		close(listener->lock);
 	listener->fd = -1;
 }

@@ -12,7 +12,7 @@
 /* The listening end, as sock_listen made it. */
 struct sock_listener {
 	int fd;	  /* non-blocking; -1 when closed */
-	int lock; /* held as long as the program lives */
+	int lock; /* held as long as the program lives; -1: the file is somebody else's */
 	char path[108];
 	dev_t device; /* of the socket file, so that only ours is removed */
 	ino_t inode;
@@ -20,6 +20,8 @@ struct sock_listener {
 
 enum {
 	SOCK_NOT_MEMBER = 1,
+	SOCK_NOT_STREAM,
+	SOCK_NOT_LISTENING,
 };
 
 /*
@@ -31,7 +33,13 @@ enum {
  */
 int sock_listen(struct sock_listener *listener, const char *path, mode_t mode, gid_t group);
 
-/* Closes, and removes the file if it is still ours and we may. */
+/*
+ * Takes a socket that somebody else bound and passed on. 0, or SOCK_NOT_STREAM: it is no UNIX
+ * stream socket, SOCK_NOT_LISTENING, -ENOTSOCK, -EBADF, -errno; then fd stays the caller's.
+ */
+int sock_take(struct sock_listener *listener, int fd);
+
+/* Closes, and removes the file if it was made by sock_listen, is still ours and we may. */
 void sock_close(struct sock_listener *listener);
 
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "congestion.h"
 #include "congestion.skel.h"

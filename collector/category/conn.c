@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "conn.h"
 
@@ -69,6 +69,14 @@ static uint64_t options(const Netwatch__Subscribe *subscribe)
 	return subscribe->has_closed && subscribe->closed ? 1ULL << NW_WANT_CONN_CLOSE : 0;
 }
 
+static uint64_t wanted_by(const struct nw_record *record, size_t size)
+{
+	const struct nw_conn_record *r = (const void *)record;
+
+	return 1ULL << (size >= sizeof(*r) && r->stage == NW_CONN_CLOSE ? NW_WANT_CONN_CLOSE
+									: NW_WANT_CONN);
+}
+
 static const struct category_hook hooks[] = {
 	{.name = "tp_btf/inet_sock_set_state"},
 	{.name = "tp_btf/tcp_rcv_space_adjust",
@@ -81,6 +89,7 @@ const struct category category_conn = {
 	.name = "conn",
 	.field = 4,
 	.wants = 1ULL << NW_WANT_CONN,
+	.wanted_by = wanted_by,
 	.options = options,
 	.hooks = hooks,
 	.write = write_conn,

@@ -5,7 +5,7 @@
 
 #include "../category.h"
 #include "../hooks.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "error.h"
 #include "error.skel.h"

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Pieces of streams to the parser, and what it tells as fields of netwatch.Http. */
+#include <stddef.h>
 #include <string.h>
 
 #include "../category.h"
-#include "../filter.h"
 #include "../http/http.h"
 #include "../http/target.h"
-#include "../kernel_side.h"
 #include "../wire.h"
 #include "escape.h"
+#include "filter.h"
 #include "http.h"
 #include "log.h"
 
@@ -77,23 +77,21 @@ static bool take(const struct nw_record *record, size_t size, maker_fn *made, vo
 		.captured = r->captured,
 		.length = r->length,
 		.seq = r->seq,
+		.ack = r->ack,
 		.direction = r->direction == NW_TX ? HTTP_TX : HTTP_RX,
 		.role = record->connection.role,
 		.fin = r->flags & NW_HTTP_FIN,
 		.rst = r->flags & NW_HTTP_RST,
 		.closed = r->flags & NW_HTTP_CLOSED,
+		.start = r->flags & NW_HTTP_START,
+		.turn = r->flags & NW_HTTP_TURN,
+		.pipelined = r->flags & NW_HTTP_PIPELINED,
 	};
 	parser.record = record;
 	parser.made = made;
 	parser.arg = arg;
 	http_take(parser.http, &piece);
 	return true;
-}
-
-static void gap(void)
-{
-	if (parser.http)
-		http_lost(parser.http);
 }
 
 static void forget(void)
@@ -165,15 +163,93 @@ static void write_http(struct wire *w, const struct made *made, bool redacted)
 
 static bool accepts(const struct filter *filter, const struct made *made)
 {
-	return filter_http_accepts(&filter->http, made->what);
+	const struct http_event *e = made->what;
+	const struct filter_message message = {
+		.response = e->kind == HTTP_RESPONSE,
+		.texts[FILTER_METHOD] = {e->method.text, e->method.length},
+		.texts[FILTER_HOST] = {e->host.text, e->host.length},
+		.texts[FILTER_PATH] = {e->target.text, e->target.length},
+		.status = e->status,
+		.has_latency = e->has_latency,
+		.latency_us = e->latency_us,
+	};
+
+	return filter_http_accepts(&filter->http, &message);
+}
+
+/* ----------------------------------------------------------------- history */
+
+static const size_t strings[] = {
+	offsetof(struct http_event, method),	   offsetof(struct http_event, target),
+	offsetof(struct http_event, host),	   offsetof(struct http_event, user_agent),
+	offsetof(struct http_event, content_type), offsetof(struct http_event, reason),
+};
+
+#define N_STRINGS (sizeof(strings) / sizeof(strings[0]))
+
+static struct http_string *string_of(struct http_event *event, size_t i)
+{
+	return (struct http_string *)(void *)((char *)event + strings[i]);
+}
+
+/* The event, whose pointers mean nothing, then its strings one behind the other. */
+static size_t pack(const struct made *made, void *data, size_t size)
+{
+	struct http_event event = *(const struct http_event *)made->what;
+	size_t needed = sizeof(event);
+	char *p = data;
+
+	for (size_t i = 0; i < N_STRINGS; i++)
+		needed += string_of(&event, i)->length;
+	if (needed > size)
+		return needed;
+	p += sizeof(event);
+	for (size_t i = 0; i < N_STRINGS; i++) {
+		struct http_string *string = string_of(&event, i);
+
+		if (string->length)
+			memcpy(p, string->text, string->length);
+		string->text = NULL;
+		p += string->length;
+	}
+	memcpy(data, &event, sizeof(event));
+	return needed;
+}
+
+static bool unpack(const struct nw_record *record, const void *data, size_t size, maker_fn *tell,
+		   void *arg)
+{
+	struct http_event event;
+	struct made made = {.record = record, .what = &event};
+	const char *p = data;
+	size_t left;
+
+	if (size < sizeof(event))
+		return false;
+	left = size - sizeof(event);
+	memcpy(&event, data, sizeof(event));
+	p += sizeof(event);
+	for (size_t i = 0; i < N_STRINGS; i++) {
+		struct http_string *string = string_of(&event, i);
+
+		if (string->length > left)
+			return false;
+		string->text = p;
+		p += string->length;
+		left -= string->length;
+	}
+	made.time_ns = event.time_ns;
+	tell(arg, &made);
+	return true;
 }
 
 static const struct category_maker maker = {
 	.take = take,
-	.gap = gap,
 	.forget = forget,
 	.write = write_http,
 	.accepts = accepts,
+	.pack = pack,
+	.unpack = unpack,
 };
 
 static const struct category_hook hooks[] = {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "packet.h"
 
@@ -81,16 +81,38 @@ static const struct category_hook hooks[] = {
 	 .without = "no mac_ns and no ip_ns of what is received",
 	 .wants = TIMES},
 	{.name = "fentry/ip_rcv_core",
-	 .without = "IPv4 received: ip_ns is from the link to TCP, mac_ns is absent",
+	 .without =
+		 "IPv4 received: ip_ns is from the link to TCP, mac_ns is absent, in other network "
+		 "namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip4/pre_routing",
+	 .without = "IPv4 received: the same in the collector's namespace",
+	 .instead = "fentry/ip_rcv_core",
 	 .wants = TIMES},
 	{.name = "fentry/ip6_rcv_core",
-	 .without = "IPv6 received: ip_ns is from the link to TCP, mac_ns is absent",
+	 .without =
+		 "IPv6 received: ip_ns is from the link to TCP, mac_ns is absent, in other network "
+		 "namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip6/pre_routing",
+	 .without = "IPv6 received: the same in the collector's namespace",
+	 .instead = "fentry/ip6_rcv_core",
 	 .wants = TIMES},
 	{.name = "fentry/tcp_v4_rcv",
-	 .without = "IPv4 received: TCP begins when it has found the socket",
+	 .without = "IPv4 received: TCP begins when it has found the socket, in other network "
+		    "namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip4/local_in",
+	 .without = "IPv4 received: the same in the collector's namespace",
+	 .instead = "fentry/tcp_v4_rcv",
 	 .wants = TIMES},
 	{.name = "fentry/tcp_v6_rcv",
-	 .without = "IPv6 received: TCP begins when it has found the socket",
+	 .without = "IPv6 received: TCP begins when it has found the socket, in other network "
+		    "namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip6/local_in",
+	 .without = "IPv6 received: the same in the collector's namespace",
+	 .instead = "fentry/tcp_v6_rcv",
 	 .wants = TIMES},
 	{.name = "tp_btf/sk_data_ready",
 	 .without = "received: fentry/sock_def_readable tells what is in the queue",
@@ -112,11 +134,19 @@ static const struct category_hook hooks[] = {
 	 .wants = TIMES},
 	{.name = "fentry/ip_queue_xmit",
 	 .without = "IPv4 sent: ip_ns is from the application to the device's queue, tcp_ns is "
-		    "absent",
+		    "absent, in other network namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip4/local_out",
+	 .without = "IPv4 sent: the same in the collector's namespace",
+	 .instead = "fentry/ip_queue_xmit",
 	 .wants = TIMES},
 	{.name = "fentry/inet6_csk_xmit",
 	 .without = "IPv6 sent: ip_ns is from the application to the device's queue, tcp_ns is "
-		    "absent",
+		    "absent, in other network namespaces than the collector's",
+	 .wants = TIMES},
+	{.name = "netfilter/ip6/local_out",
+	 .without = "IPv6 sent: the same in the collector's namespace",
+	 .instead = "fentry/inet6_csk_xmit",
 	 .wants = TIMES},
 	{.name = "tp_btf/net_dev_queue",
 	 .without = "sent: no ip_ns and no qdisc_ns",
@@ -144,6 +174,7 @@ const struct category category_packet = {
 	.name = "packet",
 	.field = 5,
 	.wants = 1ULL << NW_WANT_PACKET,
+	.chatty = true,
 	.options = options,
 	.hooks = hooks,
 	.elf = packet_bpf__elf_bytes,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "../category.h"
-#include "../kernel_side.h"
+#include "kernel_side.h"
 #include "../wire.h"
 #include "tcpinfo.h"
 #include "tcpinfo.skel.h"
@@ -123,6 +123,7 @@ const struct category category_tcpinfo = {
 	.name = "tcpinfo",
 	.field = 8,
 	.wants = 1ULL << NW_WANT_TCPINFO,
+	.chatty = true,
 	.hooks = hooks,
 	.elf = tcpinfo_bpf__elf_bytes,
 	.write = write_tcpinfo,

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -105,6 +106,17 @@ def listen_unbound():
     server.listen()
     sockets[server.fileno()] = server
     return server.getsockname()[1]
+
+
+def listen_many(address, count):
+    """At so many ports."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for number in range(count):
+        server = socket.socket()
+        server.bind((address, 30000 + number))
+        server.listen(1)
+        sockets[server.fileno()] = server
 
 
 def refused_port(address="127.0.0.1"):
@@ -415,7 +427,7 @@ def whoami():
 
 
 COMMANDS = [
-    enter, become, rename, listen, listen_unbound, refused_port, accept, connect, reconnect,
+    enter, become, rename, listen, listen_many, listen_unbound, refused_port, accept, connect, reconnect,
     hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
     sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option,
     use, raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,

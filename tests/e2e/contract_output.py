@@ -12,7 +12,7 @@ import contract
 import netwatch_pb2 as pb
 from contract_options import EVERYTHING
 from contract_world import tries
-from harness import CONN, end_process
+from harness import ALICE, BOB, CONN, end_process
 
 OUTPUT = {}  # row of the contract -> function that tries it
 
@@ -177,11 +177,47 @@ def duration(world):
     assert time.monotonic() - begin >= 0.2
 
 
-@tries(OUTPUT, "--last N", "--since 5m")
-def history(world):
-    for options in ["--last", 5], ["--since", "5m"]:
-        done = world.run("subscribe", *options)
-        assert done.returncode == 78 and "--history" in done.stderr, done
+LIFE = ["OPEN", "ESTABLISHED", "CLOSE"]
+
+
+def remembered(world, port, *options, uid=ALICE):
+    """Stages of the client's side that the history tells."""
+    done = world.run(*CONN, "-a", "-o", "json", "--no-follow", "-d", port, *options,
+                     socket=world.remembering.socket, uid=uid)
+    assert done.returncode == 0, done
+    return [json.loads(line)["conn"]["event"] for line in done.stdout.splitlines()]
+
+
+def needs_history(world, *options):
+    done = world.run("subscribe", *options)
+    assert done.returncode == 78 and "--history" in done.stderr and not done.stdout, done
+
+
+@tries(OUTPUT, "--last N")
+def last(world):
+    needs_history(world, "--last", 5)
+    collector, port = world.remembering, world.remembered_port
+    assert remembered(world, port, "--last", 100) == 2 * LIFE
+    assert remembered(world, port, "--last", 1) == ["CLOSE"]
+    assert remembered(world, port, "--last", 2, "--since", "1h") == LIFE[1:]
+    assert remembered(world, port, "--last", 100, uid=BOB) == []
+    port = world.server.listen()["port"]  # and what follows
+    kept = world.client.connect(address="127.0.0.1", port=port)["fd"]
+    watch = world.start(*CONN, "-v", "-o", "json", "-d", port, "--last", 2,
+                        socket=collector.socket).wait_subscribed()
+    fd = world.client.connect(address="127.0.0.1", port=port)["fd"]
+    watch.wait_events(4)
+    for opened in kept, fd:
+        world.client.close(fd=opened)
+    assert [event["conn"]["event"] for event in watch.stopped_events()] == 2 * LIFE[:2]
+
+
+@tries(OUTPUT, "--since 5m")
+def since(world):
+    needs_history(world, "--since", "5m")
+    world.remembering
+    assert remembered(world, world.remembered_port, "--since", "5m") == 2 * LIFE
+    assert remembered(world, world.remembered_port, "--since", "1ms") == []
 
 
 @tries(OUTPUT, "--no-follow")

@@ -2,6 +2,7 @@
 """What the tests of the contract share: two collectors, one as it is by default and one with
 every option set, and three sockets of two users that a filter can tell apart."""
 
+import functools
 import json
 import os
 import socket
@@ -10,7 +11,7 @@ import threading
 import time
 
 import wire
-from harness import ALICE, BOB, Actor, Client, Collector
+from harness import ALICE, BOB, Actor, Client, Collector, wait_until
 
 SEES_ALL, SEES_HTTP = "games", "tape"  # groups of every Debian that nobody is in
 OTHER_USER = "nobody"
@@ -51,6 +52,21 @@ class World:
         self.client.send(fd=told["fd"], count=1)
         self.server.receive(fd=accepted["fd"], count=1)  # told with its process from now on
         self.ids = {told["id"]: "client", accepted["id"]: "server"}
+
+    @functools.cached_property
+    def remembering(self):
+        """A collector whose history has two connections to remembered_port, and their ends."""
+        collector = self.start_collector("--history", "1000")
+        wait_until(collector.links, "the history begins")
+        listener = self.server.listen()
+        self.remembered_port = listener["port"]
+        for _ in range(2):
+            fd = self.client.connect(address="127.0.0.1", port=self.remembered_port)["fd"]
+            accepted = self.server.accept(fd=listener["fd"])["fd"]
+            self.client.close(fd=fd)
+            self.server.receive_end(fd=accepted)
+            self.server.close(fd=accepted)
+        return collector
 
     def start_collector(self, *options, **more):
         collector = Collector(self.place, *options, **more)

@@ -8,7 +8,7 @@ import harness
 import wire
 from harness import ALICE, BOB, wait_until
 from veth import ONCE, SYN
-from veth import collector, family, link, pair, pair_of  # noqa: F401, fixtures
+from veth import collector, family, link, pair, pair_of, stopped, trace  # noqa: F401, fixtures
 
 BULK = 3_000_000
 CONGESTION = "subscribe", "--events", "congestion", "-v", "--stats", "-o", "json"
@@ -24,9 +24,9 @@ def of(events, state):
     return [event["congestion"] for event in events if event["congestion"]["to"] == state]
 
 
-def finish(watch, pair, last=("OPEN",)):
+def finish(stopped, watch, pair, last=("OPEN",)):
     """All events, which are changes of the sender, each from where the one before led."""
-    events = watch.stopped_events()
+    events = stopped(watch)
     totals = watch.totals()
     assert totals["matched"] == totals["delivered"] == len(events), totals
     before = "OPEN"
@@ -54,14 +54,14 @@ def shown(link):
 
 
 @pytest.mark.kernels
-def test_recovery(link, pair, watch):
+def test_recovery(link, pair, watch, stopped):
     """Losses that selective acknowledgments tell of."""
     pair.connect()
     before = shown(link)
     assert "ssthresh" not in before
     link.server.rules("meta length > 200 numgen inc mod 20 == 7 drop")
     pair.transfer(BULK)
-    events = finish(watch, pair)
+    events = finish(stopped, watch, pair)
     kernel = link.client.counters()
     assert len(of(events, "RECOVERY")) == kernel["TCPSackRecovery"] > 0
     assert len(of(events, "LOSS")) == kernel["TCPTimeouts"] == 0
@@ -74,7 +74,7 @@ def test_recovery(link, pair, watch):
 
 
 @pytest.mark.kernels
-def test_loss(link, pair, watch):
+def test_loss(link, pair, watch, stopped):
     """Nothing comes through until the timer has expired, twice: one change, and one back."""
     link.short_timeouts()
     link.client.set("tcp_slow_start_after_idle", 0)  # the window stays as it is
@@ -87,7 +87,7 @@ def test_loss(link, pair, watch):
     link.server.rules()
     pair.server.receive(fd=pair.accepted["fd"], count=5000)
     link.client.wait_acknowledged()
-    events = finish(watch, pair)
+    events = finish(stopped, watch, pair)
     assert path(events) == ["LOSS", "OPEN"]
     lost = events[0]["congestion"]
     # Nothing is in flight any more; the threshold is half of what the window was (RFC 5681).
@@ -99,7 +99,7 @@ def test_loss(link, pair, watch):
 
 
 @pytest.mark.kernels
-def test_explicit_notification(link, pair, watch):
+def test_explicit_notification(link, pair, watch, stopped):
     """Marked segments: the window is reduced without a loss (RFC 3168)."""
     for side in link.sides:
         side.set("tcp_ecn", 1)
@@ -107,7 +107,7 @@ def test_explicit_notification(link, pair, watch):
     link.server.rules("meta length > 200 ip ecn != not-ect numgen inc mod 20 == 3 ip ecn set ce")
     pair.transfer(BULK // 3)
     # It lasts until what was sent since is acknowledged, and that may be nothing.
-    events = finish(watch, pair, ("OPEN", "CWR"))
+    events = finish(stopped, watch, pair, ("OPEN", "CWR"))
     assert "CWR" in path(events) and "LOSS" not in path(events)
     assert link.client.counters()["RetransSegs"] == 0
     for told in of(events, "CWR"):
@@ -115,22 +115,22 @@ def test_explicit_notification(link, pair, watch):
 
 
 @pytest.mark.kernels
-def test_syn_lost(link, pair_of, watch):
+def test_syn_lost(link, pair_of, watch, stopped):
     """The timer of a SYN is one too; before the first answer there is no round trip time."""
     link.server.rules(f"{SYN} {ONCE} drop")
-    events = finish(watch, pair_of.connect())
+    events = finish(stopped, watch, pair_of.connect())
     assert path(events) == ["LOSS", "OPEN"]
     assert "srtt_us" not in events[0]["congestion"]
 
 
-def test_others_see_nothing(link, pair, netwatch, watch):
+def test_others_see_nothing(link, pair, netwatch, watch, stopped):
     stranger = netwatch(*CONGESTION, uid=BOB).wait_subscribed()
     other_port = netwatch(*CONGESTION, "--not", "--dport", pair.port, *link.netns(), uid=ALICE)
     other_port.wait_subscribed()
     pair.connect()
     link.server.rules(f"meta length 777 {ONCE} drop")
     pair.transfer(1000, 777 - 52, *[1000] * 5)
-    assert finish(watch, pair)
+    assert finish(stopped, watch, pair)
     assert stranger.stopped_events() == [] and other_port.stopped_events() == []
 
 

@@ -2,12 +2,14 @@
 """Sockets that do not live as most do: each stage is told once all the same."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import netns
+import wire
 from harness import ALICE
 
 pytestmark = pytest.mark.kernels
@@ -81,7 +83,7 @@ def no_storage(collector, namespace):  # the collector tries it when it starts
         limit.write_text(before)
 
 
-def test_sockets_without_storage(subscribe, actor, namespace, no_storage):
+def test_sockets_without_storage(collector, netwatch, subscribe, actor, namespace, no_storage):
     """The kernel gives a socket no memory for what is kept about it: events come all the same."""
     client, server = actor(namespace=namespace), actor(namespace=namespace)
     listener = server.listen()
@@ -99,3 +101,6 @@ def test_sockets_without_storage(subscribe, actor, namespace, no_storage):
         ours["client" if remote == listener["port"] else "server"].append(event)
     assert stages(ours["client"]) == ["OPEN", "ESTABLISHED", "CLOSE"]
     assert stages(ours["server"]) == ["ESTABLISHED", "CLOSE"]
+    assert wire.status(collector.socket).no_storage >= 2
+    shown = netwatch("status")
+    assert shown.wait() == 0 and re.search(r"^no storage +\d+ times ", shown.out.text(), re.M)

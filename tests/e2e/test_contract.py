@@ -21,11 +21,6 @@ from harness import ALICE, CONN
 # What the contract has and the programs do not yet: refused, and not silently.
 LATER = {
     "top": "needs more than one category to be of use",
-    "log": "keeps what categories packet and error will tell",
-    "export": "its metrics are mostly of categories to come",
-    "record": "comes with replay",
-    "replay": "its filters are those of the collector, which the client does not have yet",
-    "--history": "nothing is kept yet",
 }
 # Offered, and accepted here; what they tell is tried where a link loses what it should.
 ELSEWHERE_CATEGORIES = {
@@ -96,7 +91,7 @@ def test_what_needs_no_collector(world):
     sentence = contract.paragraph(contract.section(1), "`--help` (also")
     for word in contract.codes(sentence):
         if word not in LATER:
-            arguments = [word, "bash"] if word == "completion" else [word]
+            arguments = [word, *options.OPERANDS.get(word, [])]
             done = world.run(*arguments, uid=ALICE, socket="/nowhere")
             assert done.returncode == 0 and done.stdout and not done.stderr, done
 
@@ -147,10 +142,17 @@ def test_time_needs_packet(world):
 
 
 def test_all(world):
-    """Closed connections with -a only; in list: exit 78, which names the option."""
+    """Closed connections with -a only; in list: those of the history, without which it is exit
+    78, which names the option."""
     for word in "-a", "--all":
         done = world.run("list", word)
         assert done.returncode == 78 and "--history" in done.stderr, done
+        collector = world.remembering
+        done = world.run("list", word, "-d", world.remembered_port, "-o", "json",
+                         socket=collector.socket)
+        found = [json.loads(line)["conn"] for line in done.stdout.splitlines()]
+        assert done.returncode == 0 and [conn["event"] for conn in found] == ["CLOSE"] * 2, done
+        assert all("bytes_received" in conn and "duration_us" in conn for conn in found)
     for option, stages in ([], {"OPEN", "ESTABLISHED"}), (["-a"], {"OPEN", "ESTABLISHED", "CLOSE"}):
         watch = world.start(*CONN, "-v", "-o", "json", "-d", world.port, "--no-existing",
                             *option).wait_subscribed()

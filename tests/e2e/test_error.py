@@ -3,6 +3,8 @@
 kind, the kernel's reason, and the connection; none for what is in order."""
 
 import json
+import os
+import re
 import socket
 import struct
 
@@ -17,6 +19,7 @@ from segments import ACK, RST, SYN
 GOOD = scaled(100_000)  # segments
 CLOSED = scaled(1000)  # connections
 CHURN = scaled(40)  # subscriptions
+PLACES = 65536  # of sockets that are found by their ends
 LOOPBACKS = {"IPv4": "127.0.0.1", "IPv6": "::1"}
 
 
@@ -421,6 +424,25 @@ def test_new_subscribers_miss_nothing(collector, pair):
         events, totals = always.unsubscribe()
         assert totals.matched == 3 * CHURN
         victim.close()
+
+
+def test_more_sockets_than_places(collector, netwatch, watch, actor, namespace):
+    """Those that cannot be found by their ends are counted, and status says so."""
+    if "NETWATCH_GUEST" in os.environ:
+        pytest.skip("NOT TRIED: 65536 sockets do not fit into a guest")
+    assert not wire.status(collector.socket).no_place
+    client = watch("--netns", f"/run/netns/{namespace}")
+    servers = [actor(namespace=namespace) for _ in range(8)]
+    for number, server in enumerate(servers):
+        server.tell("listen_many", address=f"127.0.1.{number}", count=PLACES // 8 + 100)
+    for server in servers:
+        server.answer()
+    assert wire.status(collector.socket).no_place >= 800
+    for server in servers:
+        server.end()
+    client.stop()
+    shown = netwatch("status")
+    assert shown.wait() == 0 and re.search(r"^no place +\d+ times ", shown.out.text(), re.M)
 
 
 @pytest.mark.kernels

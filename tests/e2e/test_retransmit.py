@@ -10,7 +10,7 @@ import harness
 import wire
 from harness import ALICE, BOB, wait_until
 from veth import HEADERS, ONCE, SYN, SYN_ACK
-from veth import collector, family, link, pair, pair_of  # noqa: F401, fixtures
+from veth import collector, family, link, pair, pair_of, stopped, trace  # noqa: F401, fixtures
 
 BULK = 3_000_000
 RETRANSMIT = "subscribe", "--events", "retransmit", "-v", "--stats", "-o", "json"
@@ -70,10 +70,10 @@ def check_sender(events, pair):
         assert connection["comm"] == "the-client" and connection["role"] == "CLIENT"
 
 
-def finish(watch, link):
+def finish(stopped, watch, link):
     """All events by side, when nothing more can be sent again; each side's are checked."""
     before = [side.counters()["RetransSegs"] for side in link.sides]
-    events = watch.stopped_events()
+    events = stopped(watch)
     assert before == [side.counters()["RetransSegs"] for side in link.sides]
     totals = watch.totals()
     assert totals["matched"] == totals["delivered"] == len(events), totals
@@ -107,7 +107,7 @@ def wait_for(watch, cause, count=1):
     ],
     ids=["5%", "30%"],
 )
-def test_loss(link, pair, watch, offload, loss, most, enough):
+def test_loss(link, pair, watch, offload, loss, most, enough, stopped):
     link.short_timeouts()
     if not offload:
         link.one_segment_each()
@@ -116,7 +116,7 @@ def test_loss(link, pair, watch, offload, loss, most, enough):
     pair.transfer(enough)
     link.server.rules()
     shown, = link.client.sockets()
-    events, others = finish(watch, link)
+    events, others = finish(stopped, watch, link)
     assert others == []
     check_sender(events, pair)
     sums = check_counts(events)[str(pair.told["id"])]
@@ -133,15 +133,34 @@ def test_loss(link, pair, watch, offload, loss, most, enough):
     assert not (offload and most) or max(count for _, count in lengths) > 1
 
 
+def test_others_come_and_go(link, pair, watch, start_collector, stopped):
+    """Of a hook on which other programs are put and taken away, nothing is missed."""
+    other = start_collector()
+    link.short_timeouts()
+    pair.connect()
+    link.server.rules(f"meta length > 200 {ONCE} drop\nnumgen random mod 100 < 30 drop")
+    pair.server.tell("receive", fd=pair.accepted["fd"], count=BULK // 10)
+    pair.client.send(fd=pair.told["fd"], count=BULK // 10)
+    while link.client.sockets()[0][1] != "0":  # not all is acknowledged
+        with wire.Connection(other.socket) as passing:
+            passing.subscribe(category=["retransmit"], lport=wire.ports(1))
+            passing.unsubscribe()
+    pair.server.answer()
+    link.server.rules()
+    events, others = finish(stopped, watch, link)
+    assert events and others == []
+    check_counts(events)
+
+
 @pytest.mark.kernels
-def test_tail_loss(link, pair_of, family, watch):
+def test_tail_loss(link, pair_of, family, watch, stopped):
     """The last segment is lost: a probe, and nothing else. Its numbers are those of the segment."""
     pair, length = pair_of, 777 - HEADERS[family]
     pair.connect()
     pair.transfer(1000)
     link.server.rules(f"meta length 777 {ONCE} drop")
     pair.transfer(1000, length)
-    events, others = finish(watch, link)
+    events, others = finish(stopped, watch, link)
     assert causes(events) == ["TAIL_LOSS_PROBE"] and others == []
     check_sender(events, pair)
     check_counts(events)
@@ -151,7 +170,7 @@ def test_tail_loss(link, pair_of, family, watch):
 
 
 @pytest.mark.kernels
-def test_blackout(link, pair, watch):
+def test_blackout(link, pair, watch, stopped):
     """Nothing comes through until the timer has expired three times, each after twice the time."""
     link.short_timeouts()
     pair.connect()
@@ -163,7 +182,7 @@ def test_blackout(link, pair, watch):
     link.server.rules()
     pair.server.receive(fd=pair.accepted["fd"], count=5000)
     link.client.wait_acknowledged()
-    events, others = finish(watch, link)
+    events, others = finish(stopped, watch, link)
     assert others == []
     check_sender(events, pair)
     check_counts(events)
@@ -185,10 +204,10 @@ def wire_seconds(stamp):
 
 
 @pytest.mark.kernels
-def test_syn_lost(link, pair, watch):
+def test_syn_lost(link, pair, watch, stopped):
     link.server.rules(f"{SYN} {ONCE} drop")
     pair.connect()
-    events, others = finish(watch, link)
+    events, others = finish(stopped, watch, link)
     assert causes(events) == ["SYN"] and others == []
     check_sender(events, pair)
     check_counts(events)
@@ -198,7 +217,7 @@ def test_syn_lost(link, pair, watch):
 
 
 @pytest.mark.kernels
-def test_syn_ack_lost(link, pair, netwatch, watch):
+def test_syn_ack_lost(link, pair, netwatch, watch, stopped):
     """The first SYN-ACK is lost, and each further SYN. So the server's timer alone brings it about.
     There is no socket yet: it is the listener's, with the connection's own ends."""
     link.server.rules(f"{SYN} numgen inc mod 1000000 > 0 drop")
@@ -217,7 +236,7 @@ def test_syn_ack_lost(link, pair, netwatch, watch):
         pair.server.send(fd=pair.accepted["fd"], count=count)
     pair.client.answer()
     link.server.wait_acknowledged()
-    ours, events = finish(watch, link)
+    ours, events = finish(stopped, watch, link)
     assert set(causes(ours)) <= {"SYN"}
     assert causes(events) == ["SYN_ACK", "TAIL_LOSS_PROBE"]
     request, probe = events
@@ -241,7 +260,7 @@ def test_syn_ack_lost(link, pair, netwatch, watch):
     assert other_ends.stopped_events() == [] and stranger.stopped_events() == []
 
 
-def test_not_sent(link, pair, watch):
+def test_not_sent(link, pair, watch, stopped):
     """Retransmissions that do not leave this host are none. The kernel counts them apart."""
     link.short_timeouts()
     pair.connect()
@@ -255,7 +274,7 @@ def test_not_sent(link, pair, watch):
     link.server.rules()
     pair.server.receive(fd=pair.accepted["fd"], count=1000)
     link.client.wait_acknowledged()
-    events = watch.stopped_events()
+    events = stopped(watch)
     kernel = link.client.counters()
     assert segments(events) == kernel["RetransSegs"] - kernel["TCPRetransFail"]
     # What failed has no cause that anybody saw: afterwards the sums by cause are not known.
@@ -265,7 +284,7 @@ def test_not_sent(link, pair, watch):
     assert events[-1]["retransmit"]["total_retransmits"] == kernel["RetransSegs"]
 
 
-def test_began_before(link, pair, netwatch):
+def test_began_before(link, pair, netwatch, stopped):
     """What was sent again before anybody watched is in the total, and in no sum by cause."""
     link.server.rules(f"{SYN} {ONCE} drop")
     pair.connect()
@@ -273,7 +292,7 @@ def test_began_before(link, pair, netwatch):
     pair.transfer(1000)
     link.server.rules(f"meta length 777 {ONCE} drop")
     pair.transfer(1000, 777 - 52)
-    events = watch.stopped_events()
+    events = stopped(watch)
     assert causes(events) == ["TAIL_LOSS_PROBE"]
     told = events[0]["retransmit"]
     assert told["total_retransmits"] == 2

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/filter.h"
+#include "common/filter.h"
 #include "netwatch.pb-c.h"
 
 #define BUILD_ITEMS_MAX 80 /* of one list: more than any limit of the collector */

@@ -7,7 +7,7 @@
 #include "cmocka_all.h"
 #include "collector/category.h"
 #include "collector/http/head.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "collector/wire.h"
 #include "common/names.h"
 #include "netwatch.pb-c.h"

@@ -10,8 +10,8 @@
 
 #include "cmocka_all.h"
 #include "collector/dispatch.h"
-#include "collector/filter.h"
-#include "collector/kernel_side.h"
+#include "common/filter.h"
+#include "common/kernel_side.h"
 #include "collector/ring.h"
 #include "collector/stream.h"
 #include "common/frame.h"
@@ -269,6 +269,32 @@ static void test_armed(void **state)
 	stream_leave(&t.streams[0], &fakes[0].reader);
 }
 
+/* A record that is never submitted holds up all that follow. */
+static void test_serves(void **state)
+{
+	long stuck;
+
+	(void)state;
+	event_base_loop(t.base, EVLOOP_ONCE);
+	assert_true(dispatch_serves(t.dispatch));
+	submit(happen(1, 0), 1, t.cookie);
+	assert_true(dispatch_serves(t.dispatch));
+	event_base_loop(t.base, EVLOOP_ONCE);
+	assert_true(dispatch_serves(t.dispatch));
+
+	stuck = fake_ring_reserve(&t.kernel, 64);
+	for (int i = 0; i < 2; i++) {
+		event_base_loop(t.base, EVLOOP_ONCE);
+		assert_int_equal(dispatch_serves(t.dispatch), !i);
+	}
+	dispatch_stop(t.dispatch); /* then nobody reads, and nobody has to */
+	assert_true(dispatch_serves(t.dispatch));
+	dispatch_start(t.dispatch);
+	fake_ring_submit(&t.kernel, stuck, "", 0, 64 | BPF_RINGBUF_DISCARD_BIT);
+	event_base_loop(t.base, EVLOOP_ONCE);
+	assert_true(dispatch_serves(t.dispatch));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -277,6 +303,7 @@ int main(void)
 		TEST(test_exact_accounts),
 		TEST(test_unset_mark),
 		TEST(test_armed),
+		TEST(test_serves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 
 #include "cmocka_all.h"
 #include "collector/category/error.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 
 #define PROTOCOL "proto/netwatch.proto"
 #define MANUAL	 "doc/netwatch.1"

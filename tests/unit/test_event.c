@@ -9,7 +9,7 @@
 
 #include "cmocka_all.h"
 #include "collector/event.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "common/escape.h"
 #include "common/frame.h"
 #include "google/protobuf/timestamp.pb-c.h"
@@ -367,7 +367,8 @@ static void test_lost(void **state)
 		struct event_frame frame;
 
 		SET(&lost, cause, (Netwatch__Lost__Cause)(1 + rng_below(&rng, 3)));
-		SET(&lost, count, rng_any_length(&rng, 64));
+		lost.count = rng_one_in(&rng, 10) ? 0 : rng_any_length(&rng, 64);
+		lost.has_count = lost.count != 0; /* 0: unknown */
 		for (int k = 0; k < 2; k++) {
 			google__protobuf__timestamp__init(&t[k]);
 			t[k].seconds = (int64_t)(ns[k] / NS_PER_S);

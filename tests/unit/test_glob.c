@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cmocka_all.h"
-#include "collector/glob.h"
+#include "common/glob.h"
 #include "rng.h"
 
 static bool matches(const char *pattern, const char *text)

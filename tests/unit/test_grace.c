@@ -119,12 +119,31 @@ static void test_drawn_during_a_wait(void **state)
 	assert_int_equal(sem_trywait(&t.begun), -1);
 }
 
+/* What is waited for may take its time, but not from one question to the next without an end. */
+static void test_serves(void **state)
+{
+	(void)state;
+	assert_true(grace_serves(t.grace));
+	grace_begin(t.grace);
+	assert_true(grace_serves(t.grace));
+	await_wait();
+	assert_false(grace_serves(t.grace));
+	grace_begin(t.grace);
+	end_wait();
+	assert_true(grace_serves(t.grace)); /* one has passed, another one is waited for */
+	await_wait();
+	end_wait();
+	assert_true(grace_serves(t.grace));
+	assert_true(grace_serves(t.grace));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_ticket_zero, begin, end),
 		cmocka_unit_test_setup_teardown(test_one, begin, end),
 		cmocka_unit_test_setup_teardown(test_drawn_during_a_wait, begin, end),
+		cmocka_unit_test_setup_teardown(test_serves, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

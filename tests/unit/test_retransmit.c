@@ -4,7 +4,7 @@
 
 #include "cmocka_all.h"
 #include "collector/category.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "collector/wire.h"
 #include "netwatch.pb-c.h"
 

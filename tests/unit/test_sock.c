@@ -294,6 +294,52 @@ static void test_no_such_folder(void **state)
 	assert_int_equal(sock_connect(name), -ENOENT);
 }
 
+/* One that a service manager passes: it serves, and its file stays when it is closed. */
+static void test_take(void **state)
+{
+	struct sock_listener listener = {.fd = -1};
+	int fd = listen_plainly();
+
+	(void)state;
+	assert_int_equal(sock_take(&listener, fd), 0);
+	assert_int_equal(listener.fd, fd);
+	assert_string_equal(listener.path, path);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	check_serves(&listener);
+	sock_close(&listener);
+	assert_true(is_there(path));
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+}
+
+/* And nothing else: what it is not for is named, and stays as it was. */
+static void test_take_nothing_else(void **state)
+{
+	static const struct {
+		int domain, type, expected;
+	} rows[] = {
+		{AF_UNIX, SOCK_STREAM, SOCK_NOT_LISTENING}, {AF_UNIX, SOCK_DGRAM, SOCK_NOT_STREAM},
+		{AF_UNIX, SOCK_SEQPACKET, SOCK_NOT_STREAM}, {AF_INET, SOCK_STREAM, SOCK_NOT_STREAM},
+		{AF_INET6, SOCK_DGRAM, SOCK_NOT_STREAM},
+	};
+	struct sock_listener listener = {.fd = -1};
+	int file = open("/dev/null", O_RDWR);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = socket(rows[i].domain, rows[i].type, 0);
+
+		assert_true(fd >= 0);
+		assert_int_equal(sock_take(&listener, fd), rows[i].expected);
+		assert_int_equal(fcntl(fd, F_GETFD), 0);
+		close(fd);
+	}
+	assert_int_equal(sock_take(&listener, file), -ENOTSOCK);
+	close(file);
+	assert_int_equal(sock_take(&listener, file), -EBADF);
+	assert_int_equal(listener.fd, -1);
+}
+
 /* No descriptor is left behind by what failed. */
 static void test_no_leak(void **state)
 {
@@ -332,6 +378,8 @@ int main(void)
 		TEST(test_close_keeps_what_is_not_ours),
 		TEST(test_length_of_path),
 		TEST(test_no_such_folder),
+		TEST(test_take),
+		TEST(test_take_nothing_else),
 		TEST(test_no_leak),
 	};
 

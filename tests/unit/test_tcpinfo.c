@@ -5,7 +5,7 @@
 #include "cmocka_all.h"
 #include "collector/category/tcpinfo.h"
 #include "collector/event.h"
-#include "collector/kernel_side.h"
+#include "common/kernel_side.h"
 #include "netwatch.pb-c.h"
 
 #include "bpf/tcpinfo.h"

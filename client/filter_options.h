@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* The options that choose connections, turned into the Filter of a request. */
-#ifndef NETWATCH_FILTER_H
-#define NETWATCH_FILTER_H
+#ifndef NETWATCH_FILTER_OPTIONS_H
+#define NETWATCH_FILTER_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,9 +13,17 @@ struct filter_choice {
 	unsigned any, none;
 };
 
-struct filter {
+/* What was typed for a cgroup. */
+struct filter_cgroup {
+	char *path;
+	bool negate;
+};
+
+struct filter_options {
 	Netwatch__Filter *message;
 	struct filter_choice family, role;
+	struct filter_cgroup *cgroups; /* they are looked up at the end */
+	size_t cgroup_count;
 };
 
 /* One kind of value, and how to add it: to the set at target: offset in Netwatch__Filter, or for
@@ -23,7 +31,8 @@ struct filter {
 struct filter_kind {
 	const char *noun; /* for messages */
 	/* NULL, or the reason for which text is no such value. */
-	const char *(*add)(struct filter *filter, size_t target, bool negate, const char *text);
+	const char *(*add)(struct filter_options *filter, size_t target, bool negate,
+			   const char *text);
 };
 
 extern const struct filter_kind filter_ports, filter_prefixes, filter_pids, filter_names,
@@ -34,17 +43,21 @@ extern const struct filter_kind filter_ports, filter_prefixes, filter_pids, filt
 extern const char *const filter_role_words[];
 
 /* 0 or -ENOMEM. */
-int filter_init(struct filter *filter);
-void filter_deinit(struct filter *filter);
+int filter_options_init(struct filter_options *filter);
+void filter_options_deinit(struct filter_options *filter);
 
 /*
  * Adds each item of a list with commas. On failure returns the reason, and points *item (in
  * a static buffer) to the item that is wrong.
  */
-const char *filter_add(struct filter *filter, const struct filter_kind *kind, size_t target,
-		       bool negate, const char *list, const char **item);
+const char *filter_options_add(struct filter_options *filter, const struct filter_kind *kind,
+			       size_t target, bool negate, const char *list, const char **item);
 
-/* Settles the choices. NULL, or what about them leaves nothing to see. */
-const char *filter_finish(struct filter *filter);
+/*
+ * Settles the choices, and looks up the cgroups. With by_path they need not exist: their numbers
+ * in the message are those of cgroups, from 1, whose paths are then below the root as events have
+ * them. NULL, or what about them is wrong or leaves nothing to see (in a static buffer).
+ */
+const char *filter_options_finish(struct filter_options *filter, bool by_path);
 
 #endif

@@ -149,6 +149,12 @@ bool filter_accepts(const struct filter *filter, const struct nw_row *row)
 	       cgroup_accepted(&filter->values[NW_CGROUP], row->ancestors);
 }
 
+bool filter_shows_content(const struct filter *filter, uint32_t uid, bool *redacted)
+{
+	*redacted = filter->viewer != uid;
+	return !*redacted || filter->scope == NETWATCH__SCOPE__ALL_WITH_HTTP;
+}
+
 int filter_check_scope(const struct filter *filter, struct filter_error *error)
 {
 	const struct filter_values *uids = &filter->values[NW_UID];

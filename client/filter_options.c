@@ -10,7 +10,7 @@
 
 #include "cgroup.h"
 #include "escape.h"
-#include "filter.h"
+#include "filter_options.h"
 #include "filter_set.h"
 #include "log.h"
 #include "number.h"
@@ -47,12 +47,14 @@ void *filter_member(void *message, size_t target, const ProtobufCMessageDescript
 	return *member;
 }
 
-static void *set_at(struct filter *filter, size_t target, const ProtobufCMessageDescriptor *type)
+static void *set_at(struct filter_options *filter, size_t target,
+		    const ProtobufCMessageDescriptor *type)
 {
 	return filter_member(filter->message, target, type);
 }
 
-static const char *add_ports(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_ports(struct filter_options *filter, size_t target, bool negate,
+			     const char *text)
 {
 	Netwatch__PortSet *set = set_at(filter, target, &netwatch__port_set__descriptor);
 	Netwatch__PortRange *range, **slot;
@@ -76,7 +78,8 @@ static const char *add_ports(struct filter *filter, size_t target, bool negate, 
 	return NULL;
 }
 
-static const char *add_prefix(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_prefix(struct filter_options *filter, size_t target, bool negate,
+			      const char *text)
 {
 	Netwatch__PrefixSet *set = set_at(filter, target, &netwatch__prefix_set__descriptor);
 	struct prefix prefix;
@@ -105,7 +108,8 @@ static const char *add_prefix(struct filter *filter, size_t target, bool negate,
 	return NULL;
 }
 
-static const char *add_number(struct filter *filter, size_t target, bool negate, uint64_t number)
+static const char *add_number(struct filter_options *filter, size_t target, bool negate,
+			      uint64_t number)
 {
 	Netwatch__NumberSet *set = set_at(filter, target, &netwatch__number_set__descriptor);
 	uint64_t *slot = FILTER_APPEND(set, negate);
@@ -116,7 +120,8 @@ static const char *add_number(struct filter *filter, size_t target, bool negate,
 	return NULL;
 }
 
-static const char *add_pid(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_pid(struct filter_options *filter, size_t target, bool negate,
+			   const char *text)
 {
 	uint64_t pid;
 
@@ -125,7 +130,8 @@ static const char *add_pid(struct filter *filter, size_t target, bool negate, co
 	return add_number(filter, target, negate, pid);
 }
 
-static const char *add_user(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_user(struct filter_options *filter, size_t target, bool negate,
+			    const char *text)
 {
 	struct passwd *user;
 	uint64_t uid;
@@ -153,7 +159,8 @@ bool filter_is_utf8(const char *text, size_t size)
 	return true;
 }
 
-static const char *add_name(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_name(struct filter_options *filter, size_t target, bool negate,
+			    const char *text)
 {
 	Netwatch__StringSet *set = set_at(filter, target, &netwatch__string_set__descriptor);
 	size_t length = strnlen(text, COMM_MAX);
@@ -174,7 +181,7 @@ static const char *add_name(struct filter *filter, size_t target, bool negate, c
 	return NULL;
 }
 
-static const char *add_namespace(struct filter *filter, size_t target, bool negate,
+static const char *add_namespace(struct filter_options *filter, size_t target, bool negate,
 				 const char *text)
 {
 	char path[PATH_MAX];
@@ -189,17 +196,21 @@ static const char *add_namespace(struct filter *filter, size_t target, bool nega
 	return add_number(filter, target, negate, st.st_ino);
 }
 
-static const char *add_cgroup(struct filter *filter, size_t target, bool negate, const char *text)
+/* Only at the end it is known whether it has to exist here. */
+static const char *add_cgroup(struct filter_options *filter, size_t target, bool negate,
+			      const char *text)
 {
-	uint64_t id;
-	int err = cgroup_id(text, &id);
+	char *path = strdup(text);
+	struct filter_cgroup *slot =
+		path ? filter_grow(&filter->cgroups, &filter->cgroup_count, sizeof(*slot)) : NULL;
 
-	if (err == -ENODEV)
-		return "no cgroup2 file system is mounted";
-	if (err)
-		return err == -ENOTDIR ? "not a directory of the cgroup2 file system"
-				       : strerror(-err);
-	return add_number(filter, target, negate, id);
+	(void)target;
+	if (!slot) {
+		free(path);
+		return filter_no_memory;
+	}
+	*slot = (struct filter_cgroup){.path = path, .negate = negate};
+	return NULL;
 }
 
 static const char *choose(struct filter_choice *choice, bool negate, unsigned value)
@@ -210,7 +221,8 @@ static const char *choose(struct filter_choice *choice, bool negate, unsigned va
 
 const char *const filter_role_words[] = {"client", "server", NULL};
 
-static const char *add_role(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_role(struct filter_options *filter, size_t target, bool negate,
+			    const char *text)
 {
 	static const Netwatch__Role roles[] = {NETWATCH__ROLE__CLIENT, NETWATCH__ROLE__SERVER};
 
@@ -223,7 +235,8 @@ static const char *add_role(struct filter *filter, size_t target, bool negate, c
 }
 
 /* The option has no argument: its target is the family. */
-static const char *add_family(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_family(struct filter_options *filter, size_t target, bool negate,
+			      const char *text)
 {
 	(void)text;
 	return choose(&filter->family, negate, (unsigned)target);
@@ -239,24 +252,27 @@ const struct filter_kind filter_families = {"family", add_family};
 const struct filter_kind filter_namespaces = {"network namespace", add_namespace};
 const struct filter_kind filter_cgroups = {"cgroup", add_cgroup};
 
-int filter_init(struct filter *filter)
+int filter_options_init(struct filter_options *filter)
 {
-	*filter = (struct filter){.message = malloc(sizeof(*filter->message))};
+	*filter = (struct filter_options){.message = malloc(sizeof(*filter->message))};
 	if (!filter->message)
 		return -ENOMEM;
 	netwatch__filter__init(filter->message);
 	return 0;
 }
 
-void filter_deinit(struct filter *filter)
+void filter_options_deinit(struct filter_options *filter)
 {
 	if (filter->message)
 		netwatch__filter__free_unpacked(filter->message, NULL);
-	filter->message = NULL;
+	for (size_t i = 0; i < filter->cgroup_count; i++)
+		free(filter->cgroups[i].path);
+	free(filter->cgroups);
+	*filter = (struct filter_options){.message = NULL};
 }
 
-const char *filter_add(struct filter *filter, const struct filter_kind *kind, size_t target,
-		       bool negate, const char *list, const char **item)
+const char *filter_options_add(struct filter_options *filter, const struct filter_kind *kind,
+			       size_t target, bool negate, const char *list, const char **item)
 {
 	static char text[PATH_MAX];
 
@@ -297,7 +313,52 @@ static int settle(const struct filter_choice *choice, unsigned all, int **list, 
 	return 0;
 }
 
-const char *filter_finish(struct filter *filter)
+/* NULL, or the reason. */
+static const char *find_cgroup(const char *path, uint64_t *id)
+{
+	int err = cgroup_id(path, id);
+
+	if (!err)
+		return NULL;
+	if (err == -ENODEV)
+		return "no cgroup2 file system is mounted";
+	return err == -ENOTDIR ? "not a directory of the cgroup2 file system" : strerror(-err);
+}
+
+static const char *place_cgroup(struct filter_cgroup *cgroup)
+{
+	char *path = cgroup_below_root(cgroup->path);
+
+	if (!path)
+		return filter_no_memory;
+	free(cgroup->path);
+	cgroup->path = path;
+	return NULL;
+}
+
+static const char *settle_cgroups(struct filter_options *filter, bool by_path)
+{
+	static char message[PATH_MAX + 128];
+
+	for (size_t i = 0; i < filter->cgroup_count; i++) {
+		struct filter_cgroup *cgroup = &filter->cgroups[i];
+		const char *reason;
+		uint64_t id = i + 1;
+
+		reason = by_path ? place_cgroup(cgroup) : find_cgroup(cgroup->path, &id);
+		if (reason) {
+			snprintf(message, sizeof(message), "bad cgroup \"%s\" in --cgroup: %s",
+				 cgroup->path, reason);
+			return message;
+		}
+		reason = add_number(filter, offsetof(Netwatch__Filter, cgroup), cgroup->negate, id);
+		if (reason)
+			return reason;
+	}
+	return NULL;
+}
+
+const char *filter_options_finish(struct filter_options *filter, bool by_path)
 {
 	Netwatch__Filter *message = filter->message;
 	int err =
@@ -311,5 +372,5 @@ const char *filter_finish(struct filter *filter)
 	if (err)
 		return err == -ENOMEM ? filter_no_memory
 				      : "the --role options together leave no role";
-	return NULL;
+	return settle_cgroups(filter, by_path);
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filter.h"
+#include "filter_options.h"
 #include "filter_set.h"
 #include "number.h"
 
@@ -11,13 +11,14 @@
 #define STATUS_MIN 100
 #define STATUS_MAX 999
 
-static Netwatch__HttpFilter *http_of(struct filter *filter)
+static Netwatch__HttpFilter *http_of(struct filter_options *filter)
 {
 	return filter_member(filter->message, offsetof(Netwatch__Filter, http),
 			     &netwatch__http_filter__descriptor);
 }
 
-static const char *add_text(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_text(struct filter_options *filter, size_t target, bool negate,
+			    const char *text)
 {
 	Netwatch__HttpFilter *http = http_of(filter);
 	Netwatch__StringSet *set;
@@ -52,7 +53,8 @@ static const char *parse_status(const char *text, uint64_t *first, uint64_t *las
 	return *last < *first ? "the range ends before it begins" : NULL;
 }
 
-static const char *add_status(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_status(struct filter_options *filter, size_t target, bool negate,
+			      const char *text)
 {
 	uint64_t first, last;
 	const char *reason = parse_status(text, &first, &last);
@@ -79,7 +81,8 @@ static const char *add_status(struct filter *filter, size_t target, bool negate,
 }
 
 /* Again means or: the lower minimum counts, and turned round the higher maximum. */
-static const char *add_latency(struct filter *filter, size_t target, bool negate, const char *text)
+static const char *add_latency(struct filter_options *filter, size_t target, bool negate,
+			       const char *text)
 {
 	Netwatch__HttpFilter *http = http_of(filter);
 	uint64_t ms, us;

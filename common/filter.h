@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One filter in a normal form: what a Subscribe or List asks for, within what its peer may
- * see. Two filters that mean the same are equal byte by byte (as far as their lists are the
- * same), so that their subscribers share a slot.
+ * One filter in a normal form, and the judge of what it accepts: what a Subscribe or List asks
+ * for, within what its peer may see. Two filters that mean the same are equal byte by byte (as far
+ * as their lists are the same), so that their subscribers share a slot.
  */
 #ifndef NETWATCH_FILTER_H
 #define NETWATCH_FILTER_H
@@ -78,14 +78,27 @@ struct filter {
 	uint32_t with_address; /* kernel addresses are shown */
 	uint32_t interval_ms;  /* of reports; 0 without NW_WANT_TCPINFO */
 	uint32_t viewer; /* uid that sees it, since it tells what of HTTP; 0 without NW_WANT_HTTP */
-	uint32_t reserved;
+	uint32_t remembered; /* its events are for the history, not for a client */
 	struct filter_ports ports[FILTER_ENDS];
 	struct filter_prefixes prefixes[FILTER_ENDS];
 	struct filter_values values[NW_DIMENSIONS];
 	struct filter_http http;
 };
 
-struct http_event;
+/* Bytes, not terminated; absent: length 0. */
+struct filter_string {
+	const char *text;
+	size_t length;
+};
+
+/* What a filter for HTTP may ask of a message. */
+struct filter_message {
+	bool response;
+	struct filter_string texts[FILTER_TEXTS]; /* the host with its port, the whole target */
+	unsigned status;			  /* of a response */
+	bool has_latency;
+	uint64_t latency_us;
+};
 
 /* Why a filter was refused. */
 struct filter_error {
@@ -104,8 +117,8 @@ int filter_parse(struct filter *filter, const Netwatch__Filter *message,
 int filter_http_parse(struct filter_http *http, const Netwatch__HttpFilter *message,
 		      struct filter_error *error);
 
-/* What an event does not have is in none of the filter's sets. */
-bool filter_http_accepts(const struct filter_http *http, const struct http_event *event);
+/* What a message does not have is in none of the filter's sets. */
+bool filter_http_accepts(const struct filter_http *http, const struct filter_message *message);
 
 /* -EPERM with *error if the filter names uids that its scope does not cover, else 0. */
 int filter_check_scope(const struct filter *filter, struct filter_error *error);
@@ -115,6 +128,12 @@ extern const char *const filter_dimension_names[NW_DIMENSIONS];
 
 /* The judge: does the filter, its scope included, accept the socket of this row? */
 bool filter_accepts(const struct filter *filter, const struct nw_row *row);
+
+/*
+ * What messages say, of sockets of that uid: false: nothing is shown of it; *redacted: only what
+ * another uid may see of it.
+ */
+bool filter_shows_content(const struct filter *filter, uint32_t uid, bool *redacted);
 
 /* Its parts, which the tables are made of too. */
 bool filter_values_accept(const struct filter_values *values, const uint8_t *value);

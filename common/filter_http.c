@@ -8,7 +8,6 @@
 
 #include "filter.h"
 #include "glob.h"
-#include "http/http.h"
 
 /* Of all patterns and one event: some 0.1 ms. */
 #define GLOB_STEPS 65536
@@ -166,10 +165,10 @@ int filter_http_parse(struct filter_http *http, const Netwatch__HttpFilter *mess
 /* ------------------------------------------------------------------- judge */
 
 /* Without query and fragment; of an absolute target also without scheme and authority. */
-static struct http_string path_of(struct http_string target)
+static struct filter_string path_of(struct filter_string target)
 {
 	const char *end = target.text + target.length, *p;
-	struct http_string path = target;
+	struct filter_string path = target;
 
 	for (p = target.text; p < end && *p != '?' && *p != '#'; p++)
 		;
@@ -182,11 +181,11 @@ static struct http_string path_of(struct http_string target)
 	for (p += 3, end = path.text + path.length; p < end && *p != '/'; p++)
 		;
 	if (p == end)
-		return (struct http_string){.text = "/", .length = 1};
-	return (struct http_string){.text = p, .length = (size_t)(end - p)};
+		return (struct filter_string){.text = "/", .length = 1};
+	return (struct filter_string){.text = p, .length = (size_t)(end - p)};
 }
 
-static struct http_string without_port(struct http_string host)
+static struct filter_string without_port(struct filter_string host)
 {
 	size_t length = host.length;
 
@@ -197,7 +196,7 @@ static struct http_string without_port(struct http_string host)
 	return host;
 }
 
-static bool text_is(const char *pattern, const struct http_string *text, enum filter_text kind,
+static bool text_is(const char *pattern, const struct filter_string *text, enum filter_text kind,
 		    size_t *steps)
 {
 	if (kind == FILTER_PATH)
@@ -206,7 +205,7 @@ static bool text_is(const char *pattern, const struct http_string *text, enum fi
 }
 
 static bool texts_have(const struct filter_http *http, enum filter_text kind, bool none,
-		       const struct http_string *text, size_t *steps)
+		       const struct filter_string *text, size_t *steps)
 {
 	const struct filter_texts *texts = &http->texts[kind];
 	uint32_t begin = none ? texts->any : 0, n = none ? texts->none : texts->any;
@@ -227,33 +226,33 @@ static bool ranges_have(const struct filter_range *item, uint32_t n, unsigned st
 	return false;
 }
 
-static bool status_accepted(const struct filter_ports *set, const struct http_event *event)
+static bool status_accepted(const struct filter_ports *set, const struct filter_message *message)
 {
 	if (!set->any && !set->none)
 		return true;
-	return event->kind == HTTP_RESPONSE &&
-	       (!set->any || ranges_have(set->item, set->any, event->status)) &&
-	       !ranges_have(set->item + set->any, set->none, event->status);
+	return message->response &&
+	       (!set->any || ranges_have(set->item, set->any, message->status)) &&
+	       !ranges_have(set->item + set->any, set->none, message->status);
 }
 
-static bool latency_accepted(const struct filter_http *http, const struct http_event *event)
+static bool latency_accepted(const struct filter_http *http, const struct filter_message *message)
 {
 	if (!http->min_latency_us && !http->max_latency_us)
 		return true;
-	return event->has_latency && event->latency_us >= http->min_latency_us &&
-	       (!http->max_latency_us || event->latency_us < http->max_latency_us);
+	return message->has_latency && message->latency_us >= http->min_latency_us &&
+	       (!http->max_latency_us || message->latency_us < http->max_latency_us);
 }
 
-bool filter_http_accepts(const struct filter_http *http, const struct http_event *event)
+bool filter_http_accepts(const struct filter_http *http, const struct filter_message *message)
 {
-	const struct http_string texts[FILTER_TEXTS] = {
-		[FILTER_METHOD] = event->method,
-		[FILTER_HOST] = without_port(event->host),
-		[FILTER_PATH] = path_of(event->target),
+	const struct filter_string texts[FILTER_TEXTS] = {
+		[FILTER_METHOD] = message->texts[FILTER_METHOD],
+		[FILTER_HOST] = without_port(message->texts[FILTER_HOST]),
+		[FILTER_PATH] = path_of(message->texts[FILTER_PATH]),
 	};
 	size_t steps = GLOB_STEPS;
 
-	if (!status_accepted(&http->status, event) || !latency_accepted(http, event))
+	if (!status_accepted(&http->status, message) || !latency_accepted(http, message))
 		return false;
 	for (int i = 0; i < FILTER_TEXTS; i++) {
 		enum filter_text kind = (enum filter_text)i;
