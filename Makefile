@@ -42,7 +42,7 @@ PROTO     := $(B)/proto/netwatch.pb-c.h
 PROTO_OBJ := $(B)/proto/netwatch.pb-c.o $(B)/proto/google/protobuf/timestamp.pb-c.o
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
-FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz,$(d)/*.[ch]))
+FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz doc/examples,$(d)/*.[ch]))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -134,6 +134,7 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard doc/*.5)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
 	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/netwatch/examples $(wildcard doc/examples/*)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/netwatch doc/netwatch-dashboard.json doc/netwatch.rules.yml
 	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
 	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service

@@ -12,7 +12,7 @@ packages_of() {
 		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev libseccomp-dev ;;
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev libhttp-parser-dev python3 python3-pytest python3-pytest-xdist \
-		python3-protobuf curl \
+		python3-protobuf curl jq \
 		iproute2 nftables bash bash-completion zsh fish mandoc groff-base systemd ;;
 	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
 		debian-archive-keyring ;;

@@ -8,6 +8,7 @@ import pwd
 import re
 import stat
 import subprocess
+from pathlib import Path
 
 import contract
 import wire
@@ -106,6 +107,27 @@ def completion(world):
     script = world.run("completion", "bash").stdout
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert world.run("completion", "csh").returncode == 2
+
+
+# What commands need that need no collector; -q: what they say of themselves.
+OPERANDS = {
+    "completion": ["bash"],
+    "replay": [Path(__file__).resolve().parents[1] / "data" / "events.netwatch", "-q"],
+}
+
+
+@tries(COMMANDS, "record", "replay")
+def record_and_replay(world):
+    """The same bytes as live, through a filter too."""
+    path = world.place.new_path("recording")
+    recording = world.start("record", path, "-v", "--port", world.port).wait_subscribed()
+    assert recording.stop() == 0
+    live = world.run("--port", world.port, "--no-follow", "-o", "json").stdout.splitlines()
+    for words, kept in ([], EVERYTHING), (["--role", "client"], {"client"}):
+        done = world.run("replay", path, "-o", "json", *words, socket="/nowhere")
+        assert done.returncode == 0, done
+        assert {world.name(json.loads(line)) for line in done.stdout.splitlines()} == kept
+    assert len(live) == len(EVERYTHING)
 
 
 # ------------------------------------------------------ the collector's options
