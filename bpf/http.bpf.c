@@ -6,22 +6,27 @@
  * lies, so that sendfile and splice are seen as well.
  */
 #include "segment.bpf.h"
-#include "http.h"
+#include "http_text.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define PAD 16 /* bytes of zero behind what was captured, for whole words */
+/* A segment that ends this little before what left the kernel was sent again. */
+#define OLD_MAX (1U << 28)
+/* Behind a body this long the end of what left the kernel moves up, before positions wrap. */
+#define END_MAX (1 << 30)
 
 /* How a piece ends, as far as an empty line may begin there. */
 enum ending { ENDS_OTHERWISE, ENDS_WITH_LF, ENDS_WITH_LF_CR };
 
 /* One of a socket's two byte streams. */
 struct stream {
-	__u32 end;   /* of what left the kernel */
-	__u32 taken; /* bytes of a head that is not complete; 0: there is none */
-	__u8 used;   /* end is valid */
-	__u8 ending; /* enum ending, of a head that is not complete */
-	__u8 reserved[6];
+	__u32 end;	/* of what left the kernel, or would have, had there been room */
+	__u32 taken;	/* bytes of a head that is not complete; 0: there is none */
+	__u32 acked;	/* by the last segment with payload */
+	__u8 used;	/* end is valid */
+	__u8 spoke;	/* acked is valid */
+	__u8 ending;	/* enum ending, of a head that is not complete */
+	__u8 pipelined; /* of what was lost a message began before anything was answered */
 };
 
 /* A socket that has spoken HTTP. */
@@ -36,128 +41,14 @@ struct {
 	__type(value, struct streams);
 } http_streams SEC(".maps");
 
-/* Four letters as they lie in memory. */
-#define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
-
-/* Methods of the IANA registry that are in use, and versions, by their first four bytes. */
-static __always_inline bool begins_message(__u32 word)
-{
-	switch (word) {
-	case WORD('H', 'T', 'T', 'P'):
-	case WORD('G', 'E', 'T', ' '):
-	case WORD('P', 'O', 'S', 'T'):
-	case WORD('H', 'E', 'A', 'D'):
-	case WORD('P', 'U', 'T', ' '):
-	case WORD('D', 'E', 'L', 'E'):
-	case WORD('P', 'A', 'T', 'C'):
-	case WORD('O', 'P', 'T', 'I'):
-	case WORD('C', 'O', 'N', 'N'):
-	case WORD('T', 'R', 'A', 'C'):
-	case WORD('P', 'R', 'O', 'P'):
-	case WORD('R', 'E', 'P', 'O'):
-	case WORD('M', 'K', 'C', 'O'):
-	case WORD('C', 'O', 'P', 'Y'):
-	case WORD('M', 'O', 'V', 'E'):
-	case WORD('L', 'O', 'C', 'K'):
-	case WORD('U', 'N', 'L', 'O'):
-	case WORD('S', 'E', 'A', 'R'):
-		return true;
-	}
-	return false;
-}
-
-/* The same where fewer than four bytes are there: could it become a message? */
-static __always_inline bool may_begin_message(__u32 word, __u32 length)
-{
-	__u8 first = word;
-
-	if (length >= sizeof(word))
-		return begins_message(word);
-	return first >= 'A' && first <= 'Z';
-}
-
-/* Of eight bytes at once: 0x80 where a byte is that one, 0 elsewhere. */
-static __always_inline __u64 bytes_equal(__u64 bytes, __u8 byte)
-{
-	__u64 low = 0x7f7f7f7f7f7f7f7fULL, x = bytes ^ (0x0101010101010101ULL * byte);
-
-	return ~(((x & low) + low) | x | low);
-}
-
-/* Of eight bytes, where "\n\r\n" or "\n\n" begins. */
-static __always_inline __u64 empty_lines(const __u8 *at)
-{
-	__u64 lf = bytes_equal(*(const __u64 *)at, '\n'), next;
-
-	if (!lf)
-		return 0;
-	next = *(const __u64 *)(at + 1);
-	return lf & (bytes_equal(next, '\n') |
-		     (bytes_equal(next, '\r') & bytes_equal(*(const __u64 *)(at + 2), '\n')));
-}
-
-/* Which byte has the lowest bit of those that empty_lines sets. */
-static __always_inline __u32 first_byte(__u64 hit)
-{
-	__u64 ones = 0x0101010101010101ULL;
-
-	return ((((hit & -hit) - 1) & ones) * ones >> 56) - 1;
-}
-
-/*
- * The place behind an empty line in n bytes, with PAD bytes of zero behind them; or 0. The empty
- * statements keep the compiler from splitting the loop: the verifier of Linux 6.1 would follow
- * paths that cannot be, on which nothing is returned.
- */
-static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u32 size)
-{
-	int found = 0;
-
-	for (__u32 at = 0; at < size && at < n; at += 8) {
-		__u64 hit = empty_lines(data + at);
-		__u32 i = first_byte(hit) & 7;
-
-		if (hit) {
-			found = at + i + (data[at + i + 1] == '\r' ? 3 : 2);
-			break;
-		}
-		asm volatile("" : "+r"(at), "+r"(found));
-	}
-	asm volatile("" : "+r"(found));
-	return found;
-}
-
-/* No static functions, so that the verifier looks at each once, not at every call. */
-struct small {
-	__u8 data[NW_HTTP_SMALL + PAD];
-};
-
-struct medium {
-	__u8 data[NW_HTTP_MEDIUM + PAD];
-};
-
-__noinline int nw_find_small(struct small *in, __u32 n)
-{
-	return in ? find_empty_line(in->data, n, NW_HTTP_SMALL) : 0;
-}
-
-__noinline int nw_find_medium(struct medium *in, __u32 n)
-{
-	return in ? find_empty_line(in->data, n, NW_HTTP_MEDIUM) : 0;
-}
-
-/* In a large piece it looks no further; an end that it misses costs copies of up to a head. */
-static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
-{
-	return size == NW_HTTP_SMALL ? nw_find_small(data, n) : nw_find_medium(data, n);
-}
-
 /* What is known of a segment, and what becomes of it. */
 struct piece {
 	struct nw_segment segment;
 	__u64 receivers;
 	__u32 uid;
 	__u32 offset; /* of the payload in the buffer */
+	bool turn;    /* as NW_HTTP_TURN */
+	bool begins;  /* a message, for all that its first word tells */
 };
 
 static __always_inline bool before(__u32 a, __u32 b)
@@ -172,29 +63,39 @@ static __always_inline void fill(struct __sk_buff *ctx, struct tcp_sock *tp, str
 		bpf_ktime_get_ns(), nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_HTTP);
 	r->seq = p->segment.seq;
 	r->length = p->segment.length;
+	r->ack = p->segment.ack;
 	r->captured = captured;
 	r->direction = p->segment.direction;
 	r->flags = (p->segment.flags & NW_TCP_FIN ? NW_HTTP_FIN : 0) |
-		   (p->segment.flags & NW_TCP_RST ? NW_HTTP_RST : 0);
-	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
+		   (p->segment.flags & NW_TCP_RST ? NW_HTTP_RST : 0) | (p->turn ? NW_HTTP_TURN : 0);
+}
+
+/* What is sent has been counted, what came not yet. */
+static __always_inline bool is_start(const struct tcp_sock *tp, const struct nw_segment *segment)
+{
+	if (segment->direction == NW_TX)
+		return tp->bytes_sent == segment->length;
+	return !tp->bytes_received && tp->rcv_nxt == segment->seq;
 }
 
 /* Where the head ends in this piece, from how the one before ended and from the bytes; 0: not. */
-static __always_inline __u32 head_end(const struct stream *s, __u8 *data, __u32 n, const __u32 size)
+static __always_inline __u32 head_end(const struct stream *s, __u32 taken, __u8 *data, __u32 n,
+				      const __u32 size)
 {
-	if (s->taken && s->ending == ENDS_WITH_LF) {
+	if (taken && s->ending == ENDS_WITH_LF) {
 		if (data[0] == '\n')
 			return 1;
 		if (n > 1 && data[0] == '\r' && data[1] == '\n')
 			return 2;
 	}
-	if (s->taken && s->ending == ENDS_WITH_LF_CR && data[0] == '\n')
+	if (taken && s->ending == ENDS_WITH_LF_CR && data[0] == '\n')
 		return 1;
 	return find(data, n, size);
 }
 
 /* last: the last two bytes, or of a piece of one byte that one above zero. */
-static __always_inline __u8 ending_of(const struct stream *s, __u8 last_but_one, __u8 last, __u32 n)
+static __always_inline __u8 ending_of(const struct stream *s, __u32 taken, __u8 last_but_one,
+				      __u8 last, __u32 n)
 {
 	if (last == '\n')
 		return ENDS_WITH_LF;
@@ -202,7 +103,7 @@ static __always_inline __u8 ending_of(const struct stream *s, __u8 last_but_one,
 		return ENDS_OTHERWISE;
 	if (n > 1)
 		return last_but_one == '\n' ? ENDS_WITH_LF_CR : ENDS_OTHERWISE;
-	return s->taken && s->ending == ENDS_WITH_LF ? ENDS_WITH_LF_CR : ENDS_OTHERWISE;
+	return taken && s->ending == ENDS_WITH_LF ? ENDS_WITH_LF_CR : ENDS_OTHERWISE;
 }
 
 /* Another message may follow at once, and its head need not be complete either. */
@@ -223,10 +124,16 @@ static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, s
 				   struct stream *s, const struct piece *p, const __u32 size)
 {
 	struct nw_http_record *r = nw_reserve(sizeof(*r) + size + PAD, p->receivers);
-	__u32 n = p->segment.length < size ? p->segment.length : size, end;
+	__u32 n = p->segment.length < size ? p->segment.length : size, end, taken = s->taken;
 
-	if (!r)
+	/* Not even when it is sent again: what it acknowledges then is not what it did. */
+	s->end = p->segment.seq + p->segment.length;
+	s->used = 1;
+	s->taken = 0;
+	if (!r) {
+		s->pipelined |= p->begins && !p->turn;
 		return 0;
+	}
 	asm volatile("%[n] += -1\n"
 		     "%[n] &= %[mask]\n"
 		     "%[n] += 1\n"
@@ -237,18 +144,16 @@ static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, s
 		return 0;
 	}
 	__builtin_memset(r->data + n, 0, PAD);
-	end = head_end(s, r->data, n, size);
+	end = head_end(s, taken, r->data, n, size);
 	fill(ctx, tp, w, r, p, n);
+	r->flags |= s->pipelined ? NW_HTTP_PIPELINED : 0;
+	r->flags |= is_start(tp, &p->segment) ? NW_HTTP_START : 0;
 	if (goes_on(r->data, end, n, size) && n == p->segment.length &&
-	    s->taken + n < NW_HTTP_HEAD_MAX) {
-		s->ending = ending_of(s, n > 1 ? r->data[(n - 2) & (size - 1)] : 0,
+	    taken + n < NW_HTTP_HEAD_MAX) {
+		s->ending = ending_of(s, taken, n > 1 ? r->data[(n - 2) & (size - 1)] : 0,
 				      r->data[(n - 1) & (size - 1)], n);
-		s->taken += n;
-	} else {
-		s->taken = 0;
+		s->taken = taken + n;
 	}
-	s->end = p->segment.seq + p->segment.length;
-	s->used = 1;
 	nw_submit(r);
 	return 0;
 }
@@ -286,21 +191,34 @@ static __noinline int tell_end(struct __sk_buff *ctx, struct tcp_sock *tp, struc
 
 /* Does it begin a message, or go on with a head? What was told already does neither. */
 static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream *s,
-				      const struct piece *p)
+				      struct piece *p)
 {
 	__u32 word = 0, seq = p->segment.seq, length = p->segment.length;
 
-	if (s && s->used && !before(s->end, seq + length))
+	p->begins = false;
+	if (s && s->used && s->end - (seq + length) <= OLD_MAX)
 		return false;
 	if (s && s->taken && !before(s->end, seq))
 		return true;
 	if (length >= sizeof(word)) {
 		if (bpf_skb_load_bytes(ctx, p->offset, &word, sizeof(word)))
 			return false;
-	} else if (bpf_skb_load_bytes(ctx, p->offset, &word, 1)) {
-		return false;
+		p->begins = begins_message(word);
+		return p->begins;
 	}
-	return may_begin_message(word, length);
+	return !bpf_skb_load_bytes(ctx, p->offset, &word, 1) && may_begin_message(word, length);
+}
+
+/* A segment with payload passes, wanted or not. */
+static __always_inline bool pass(struct stream *s, const struct nw_segment *segment)
+{
+	bool turn = !s->spoke || s->acked != segment->ack;
+
+	s->acked = segment->ack;
+	s->spoke = 1;
+	if (s->used && (__s32)(segment->seq - s->end) > END_MAX)
+		s->end = segment->seq - OLD_MAX;
+	return turn;
 }
 
 static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
@@ -310,15 +228,21 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 	struct streams *streams = bpf_sk_storage_get(&http_streams, tp, 0, 0);
 	struct stream *s = NULL;
 
+	p->turn = true;
 	if (streams)
 		s = &streams->direction[p->segment.direction == NW_TX];
+	if (s && p->segment.length)
+		p->turn = pass(s, &p->segment);
 	if (!p->segment.length || !is_wanted(ctx, s, p))
 		return streams && ends ? tell_end(ctx, tp, w, p) : 0;
 	if (!streams)
 		streams = bpf_sk_storage_get(&http_streams, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!streams)
 		return 0;
-	s = &streams->direction[p->segment.direction == NW_TX];
+	if (!s) {
+		s = &streams->direction[p->segment.direction == NW_TX];
+		pass(s, &p->segment);
+	}
 	if (p->segment.length <= NW_HTTP_SMALL)
 		return capture_small(ctx, tp, w, s, p);
 	if (p->segment.length <= NW_HTTP_MEDIUM)
@@ -342,6 +266,8 @@ static __always_inline int http(struct __sk_buff *ctx, __u32 direction)
 	if (!p.receivers || !load_segment(ctx, &h, &p.segment, direction))
 		return 1;
 	p.offset = ctx->len - p.segment.length;
+	if (p.segment.flags & NW_TCP_SYN)
+		p.segment.seq++; /* the payload, as Fast Open has it, is behind it */
 	look(ctx, tp, w, &p);
 	return 1;
 }
@@ -382,10 +308,9 @@ int BPF_PROG(nw_http_closed, struct sock *sk, int oldstate, int newstate)
 		return 0;
 	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(sk), receivers, uid, bpf_ktime_get_ns(),
 		oldstate, NW_CATEGORY_HTTP);
-	r->seq = r->length = r->captured = 0;
+	r->seq = r->length = r->ack = r->captured = 0;
 	r->direction = 0;
 	r->flags = NW_HTTP_CLOSED;
-	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
 	nw_submit(r);
 	return 0;
 }

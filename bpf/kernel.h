@@ -207,6 +207,7 @@ struct tcp_sock {
 	__u32 snd_una;
 	__u32 packets_out;
 	__u64 bytes_received;
+	__u64 bytes_sent;
 	__u64 bytes_acked;
 	__u32 total_retrans;
 	__u32 copied_seq;

@@ -9,11 +9,14 @@
 #include "event.h"
 #include "exit.h"
 #include "export.h"
+#include "export_address.h"
 #include "export_http.h"
+#include "live.h"
 #include "log.h"
 #include "metrics.h"
 #include "metrics_events.h"
 #include "output.h"
+#include "prom.h"
 #include "session.h"
 #include "stop.h"
 #include "subscribe.h"
@@ -23,11 +26,22 @@
 /* Counting and serving are two threads. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void page(struct output *output)
+static bool has_live_page; /* under the lock */
+
+static const char *page(struct output *output, const char *path, const char *query)
 {
+	static const char live[] = "/live/";
+	const char *type = NULL;
+
 	pthread_mutex_lock(&lock);
-	metrics_page(output);
+	if (!strcmp(path, "/metrics")) {
+		metrics_page(output);
+		type = PROM_TYPE;
+	} else if (has_live_page && !strncmp(path, live, strlen(live))) {
+		type = live_page(output, path + strlen(live), query);
+	}
 	pthread_mutex_unlock(&lock);
+	return type;
 }
 
 static void take(struct session *session, const struct event *event)
@@ -36,6 +50,7 @@ static void take(struct session *session, const struct event *event)
 
 	pthread_mutex_lock(&lock);
 	err = metrics_take(event);
+	live_take(event);
 	pthread_mutex_unlock(&lock);
 	if (!err)
 		return;
@@ -70,11 +85,6 @@ static int take_status(struct session *session, const uint8_t *data, size_t size
 	return 0;
 }
 
-static int interval_of(const struct options *options)
-{
-	return options->interval ? (int)options->interval : INTERVAL_MS;
-}
-
 static void tick(struct session *session)
 {
 	static const struct session_ops ops = {
@@ -87,7 +97,7 @@ static void tick(struct session *session)
 
 	session_run(&status, session->options, &ops);
 	session_deinit(&status);
-	session_timer(session, interval_of(session->options), tick);
+	session_timer(session, session_interval(session->options, INTERVAL_MS), tick);
 }
 
 /* ------------------------------------------------------------- the subscription */
@@ -99,7 +109,8 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 
 	pthread_mutex_lock(&lock);
 	metrics_begin();
-	metrics_expect_reports(reports ? (uint64_t)interval_of(session->options) : 0);
+	metrics_expect_reports(reports ? (uint64_t)session_interval(session->options, INTERVAL_MS)
+				       : 0);
 	pthread_mutex_unlock(&lock);
 	return status;
 }
@@ -121,6 +132,21 @@ static void disconnected(struct session *session)
 	pthread_mutex_unlock(&lock);
 }
 
+/* The live page shows single events: whoever knows its address sees what we see. */
+static void tell_places(const struct options *options, const struct export_http *http)
+{
+	const char *where = export_address_text(export_http_address(http));
+
+	pthread_mutex_lock(&lock);
+	has_live_page = export_http_is_local(http);
+	pthread_mutex_unlock(&lock);
+	if (options->quiet)
+		return;
+	log_info("serving http://%s/metrics", where);
+	if (has_live_page)
+		log_info("live page: http://%s/live/%s/", where, live_token());
+}
+
 static int run(struct options *options, const struct export_address *address)
 {
 	static const struct session_ops ops = {
@@ -138,8 +164,7 @@ static int run(struct options *options, const struct export_address *address)
 		log_error("cannot listen at %s: %s", options->listen, strerror(-err));
 		return EXIT_ERROR;
 	}
-	if (!options->quiet)
-		log_info("serving http://%s/metrics", export_http_where(http));
+	tell_places(options, http);
 	status = session_run(&session, options, &ops);
 	session_deinit(&session);
 	export_http_stop(http);
@@ -156,7 +181,7 @@ int export_run(struct options *options)
 			  options->listen, EXPORT_LISTEN);
 		return EXIT_USAGE;
 	}
-	if (metrics_init(options->ports)) {
+	if (metrics_init(options->ports) || live_init()) {
 		log_error("out of memory");
 		return EXIT_ERROR;
 	}
@@ -166,6 +191,7 @@ int export_run(struct options *options)
 	subscribe_prepare(options);
 	stop_ignore_pipe(); /* of those who go while the page is sent */
 	status = run(options, &address);
+	live_deinit();
 	metrics_events_deinit();
 	metrics_deinit();
 	return status;

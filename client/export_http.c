@@ -2,7 +2,6 @@
 // libevent's HTTP server, with what it lacks: a bound on connections, and on their time.
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -19,16 +18,20 @@
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
 
+#include "export_address.h"
 #include "export_http.h"
-#include "number.h"
 #include "output.h"
-#include "prom.h"
 
 #define SLOTS	(2 * EXPORT_CONNECTIONS_MAX) /* with those that are just being closed */
 #define BACKLOG 128
 #define ANY_METHOD                                                                                 \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | \
 	 EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT | EVHTTP_REQ_PATCH)
+
+/* A page has scripts and styles of its own, in files, and talks to nobody else. */
+#define POLICY                                                                          \
+	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " \
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /* A connection, of which we hold a reference. evhttp has let it go when it has no callbacks. */
 struct slot {
@@ -43,46 +46,22 @@ struct export_http {
 	struct evconnlistener *listener;
 	struct event *stopping, *second;
 	struct slot slots[SLOTS];
-	void (*page)(struct output *output);
+	export_page_fn *page;
 	uint64_t accepted;
 	int stop; /* eventfd */
-	bool loopback, paused, ended, running;
+	bool paused, ended, running;
 	pthread_t thread;
-	char where[INET6_ADDRSTRLEN + 16];
+	struct export_address address; /* as bound */
 };
 
-int export_address_parse(const char *text, struct export_address *to)
+bool export_http_is_local(const struct export_http *http)
 {
-	const char *colon = strrchr(text, ':');
-	struct sockaddr_in *v4 = (struct sockaddr_in *)&to->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&to->address;
-	char host[INET6_ADDRSTRLEN + 2];
-	uint64_t port;
-	size_t length;
+	return export_address_is_loopback(&http->address);
+}
 
-	memset(to, 0, sizeof(*to));
-	if (!colon || number_parse(colon + 1, strlen(colon + 1), 0, UINT16_MAX, &port))
-		return -EINVAL;
-	length = (size_t)(colon - text);
-	if (!length || length >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, length);
-	host[length] = '\0';
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons((uint16_t)port);
-		to->length = sizeof(*v4);
-		return 0;
-	}
-	if (host[0] != '[' || host[length - 1] != ']')
-		return -EINVAL;
-	host[length - 1] = '\0';
-	if (inet_pton(AF_INET6, host + 1, &v6->sin6_addr) != 1)
-		return -EINVAL;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons((uint16_t)port);
-	to->length = sizeof(*v6);
-	return 0;
+const struct export_address *export_http_address(const struct export_http *http)
+{
+	return &http->address;
 }
 
 /* ------------------------------------------------------------------ requests */
@@ -111,7 +90,7 @@ static bool host_is_good(const struct export_http *http, struct evhttp_request *
 	struct in6_addr address;
 	size_t length;
 
-	if (!http->loopback || !host || !strcasecmp(host, "localhost"))
+	if (!export_http_is_local(http) || !host || !strcasecmp(host, "localhost"))
 		return true;
 	length = strlen(host);
 	if (length >= sizeof(name))
@@ -124,8 +103,10 @@ static bool host_is_good(const struct export_http *http, struct evhttp_request *
 	return inet_pton(AF_INET6, name, &address) == 1;
 }
 
-static void send_page(struct export_http *http, struct evhttp_request *request)
+static void send_page(struct export_http *http, struct evhttp_request *request, const char *path)
 {
+	const char *type = NULL,
+		   *query = evhttp_uri_get_query(evhttp_request_get_evhttp_uri(request));
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evbuffer_new();
 	struct output output;
@@ -133,15 +114,17 @@ static void send_page(struct export_http *http, struct evhttp_request *request)
 	int err = !body || output_init(&output, -1);
 
 	if (!err) {
-		http->page(&output);
+		type = http->page(&output, path, query);
 		err = output.err || evbuffer_add(body, output.data, output.used);
 		snprintf(length, sizeof(length), "%zu", output.used);
 		output_deinit(&output);
 	}
 	if (err) {
 		refuse(request, HTTP_INTERNAL, "Internal Server Error");
+	} else if (!type) {
+		refuse(request, HTTP_NOTFOUND, "Not Found");
 	} else {
-		evhttp_add_header(headers, "Content-Type", PROM_TYPE);
+		evhttp_add_header(headers, "Content-Type", type);
 		evhttp_add_header(headers, "Content-Length", length);
 		if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
 			evbuffer_drain(body, evbuffer_get_length(body));
@@ -163,15 +146,17 @@ static void on_request(struct evhttp_request *request, void *arg)
 	evhttp_add_header(headers, "Connection", "close");
 	evhttp_add_header(headers, "Cache-Control", "no-store");
 	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
+	evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+	evhttp_add_header(headers, "Content-Security-Policy", POLICY);
 	if (!host_is_good(http, request)) {
 		refuse(request, 403, "Forbidden: Host is no address of this host");
-	} else if (!path || strcmp(path, "/metrics")) {
-		refuse(request, HTTP_NOTFOUND, "Not Found: there is /metrics only");
+	} else if (!path) {
+		refuse(request, HTTP_NOTFOUND, "Not Found");
 	} else if (command != EVHTTP_REQ_GET && command != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(headers, "Allow", "GET, HEAD");
 		refuse(request, HTTP_BADMETHOD, "Method Not Allowed");
 	} else {
-		send_page(http, request);
+		send_page(http, request, path);
 	}
 }
 
@@ -309,26 +294,6 @@ static void *serve(void *arg)
 
 /* --------------------------------------------------------- beginning and end */
 
-static void name_place(struct export_http *http)
-{
-	struct sockaddr_storage address = {0};
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-	socklen_t length = sizeof(address);
-	char text[INET6_ADDRSTRLEN];
-
-	getsockname(evconnlistener_get_fd(http->listener), (struct sockaddr *)&address, &length);
-	if (address.ss_family == AF_INET) {
-		http->loopback = ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-		inet_ntop(AF_INET, &v4->sin_addr, text, sizeof(text));
-		snprintf(http->where, sizeof(http->where), "%s:%u", text, ntohs(v4->sin_port));
-	} else {
-		http->loopback = IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-		inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
-		snprintf(http->where, sizeof(http->where), "[%s]:%u", text, ntohs(v6->sin6_port));
-	}
-}
-
 static int listen_at(struct export_http *http, const struct export_address *address)
 {
 	errno = ENOMEM;
@@ -340,7 +305,7 @@ static int listen_at(struct export_http *http, const struct export_address *addr
 					(int)address->length);
 	if (!http->listener)
 		return -errno;
-	name_place(http);
+	export_address_of(evconnlistener_get_fd(http->listener), &http->address);
 	if (!evhttp_bind_listener(http->http, http->listener)) {
 		evconnlistener_free(http->listener);
 		http->listener = NULL;
@@ -373,7 +338,7 @@ static int set_up(struct export_http *http, const struct export_address *address
 }
 
 int export_http_start(struct export_http **made, const struct export_address *address,
-		      void (*page)(struct output *output))
+		      export_page_fn *page)
 {
 	struct export_http *http = calloc(1, sizeof(*http));
 	int err;
@@ -392,11 +357,6 @@ int export_http_start(struct export_http **made, const struct export_address *ad
 	}
 	*made = http;
 	return 0;
-}
-
-const char *export_http_where(const struct export_http *http)
-{
-	return http->where;
 }
 
 void export_http_stop(struct export_http *http)

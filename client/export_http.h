@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Serves one page over HTTP, in a thread of its own: GET and HEAD of /metrics. Requests, their
- * number and their time are bounded, so that no client holds up another one for long.
+ * Serves pages over HTTP, in a thread of its own, by GET and HEAD. Requests, their number and
+ * their time are bounded, so that no client holds up another one for long.
  */
 #ifndef NETWATCH_EXPORT_HTTP_H
 #define NETWATCH_EXPORT_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
+struct export_address;
 struct output;
 
 #define EXPORT_HEADERS_MAX     8192 /* bytes; 413 beyond, and without a body */
@@ -17,25 +18,25 @@ struct output;
 #define EXPORT_REQUEST_S       5  /* for one connection from its beginning to its end */
 #define EXPORT_WAIT_S	       2  /* for its next byte */
 
-struct export_address {
-	struct sockaddr_storage address;
-	socklen_t length;
-};
-
-/* "127.0.0.1:9477", "[::1]:9477"; port 0: any. 0 or -EINVAL. */
-int export_address_parse(const char *text, struct export_address *address);
-
 struct export_http;
 
 /*
- * Binds and starts. page is called in the thread, and writes the page. The signals that are blocked
- * now are so in the thread. 0 or -errno.
+ * Writes the page at path; query is what is behind its ?, or NULL. Returns its Content-Type; NULL:
+ * there is none. Called in the thread.
+ */
+typedef const char *export_page_fn(struct output *output, const char *path, const char *query);
+
+/*
+ * Binds and starts. The signals that are blocked now are so in the thread. 0 or -errno.
  */
 int export_http_start(struct export_http **http, const struct export_address *address,
-		      void (*page)(struct output *output));
+		      export_page_fn *page);
 
-/* ADDRESS:PORT as bound, in a static buffer. */
-const char *export_http_where(const struct export_http *http);
+/* Only this host can ask. */
+bool export_http_is_local(const struct export_http *http);
+
+/* Where it is bound. */
+const struct export_address *export_http_address(const struct export_http *http);
 
 /* Stops and frees; NULL: nothing to do. */
 void export_http_stop(struct export_http *http);

@@ -205,7 +205,7 @@ int log_run(struct options *options)
 	int status;
 
 	logs.options = options;
-	logs.interval = options->interval ? (int)options->interval : INTERVAL_MS;
+	logs.interval = session_interval(options, INTERVAL_MS);
 	for (unsigned i = 0; i < FILES; i++)
 		logs.files[i].fd = -1;
 	logs_connects_init(options,

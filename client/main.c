@@ -9,7 +9,8 @@
 //   subscribe.c record.c list.c status.c check.c    one file for each command
 //   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
 //   export.c metrics*.c    export: what is counted, and from which events
-//   export_http.c    serves it, in a thread of its own
+//   live*.c          its live page
+//   export_http.c export_address.c    serves it, in a thread of its own
 //   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
 //   replay*.c fields.c completion*.c    those that need no collector

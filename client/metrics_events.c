@@ -1,109 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What each category of events adds to which metric, and the connections that exist.
-#include <ctype.h>
+// What each category of events adds to which metric.
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "conns.h"
 #include "event.h"
 #include "metrics.h"
+#include "metrics_conns.h"
 #include "metrics_events.h"
 #include "version.h"
 
-#define REPORTS_MISSED 3    /* intervals without one, after which a connection is gone */
-#define REPORTS_LATE   5000 /* and so many milliseconds */
-
-struct connection {
-	struct conns_entry entry;
-	Netwatch__Tcp__State state;
-	Netwatch__Role role; /* or 0 */
-	uint32_t lport, backlog, limit;
-	bool based; /* the two below are known */
-	uint64_t received, acked;
-	int64_t told; /* monotonic ms of the last word */
-};
-
-static struct conns conns;
-static int64_t interval; /* of reports, or 0 */
-static bool live;
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* The name of an enum's value in small letters, in a static buffer; or "other". */
-static const char *name_of(const ProtobufCEnumDescriptor *names, int value)
-{
-	const ProtobufCEnumValue *name = protobuf_c_enum_descriptor_get_value(names, value);
-	static char text[METRICS_VALUE_MAX];
-	size_t i = 0;
-
-	if (!name)
-		return METRICS_OTHER;
-	for (; name->name[i] && i < sizeof(text) - 1; i++)
-		text[i] = (char)tolower((unsigned char)name->name[i]);
-	text[i] = '\0';
-	return text;
-}
-
-static const char *role_name(Netwatch__Role role)
-{
-	if (role == NETWATCH__ROLE__CLIENT)
-		return metrics_roles[0];
-	return role == NETWATCH__ROLE__SERVER ? metrics_roles[1] : "unknown";
-}
-
 static const char *role_of(const Netwatch__Event *event)
 {
-	return role_name(event->connection && event->connection->has_role ? event->connection->role
-									  : (Netwatch__Role)0);
-}
-
-static struct connection *find(const Netwatch__Event *event)
-{
-	const Netwatch__Connection *who = event->connection;
-
-	return who && who->has_id ? conns_find(&conns, who->id) : NULL;
-}
-
-static struct connection *get(const Netwatch__Event *event)
-{
-	const Netwatch__Connection *who = event->connection;
-	struct connection *c;
-
-	if (!who || !who->has_id)
-		return NULL;
-	c = conns_get(&conns, who->id);
-	if (!c) {
-		metrics_add(METRICS_UNTRACKED, NULL, 1);
-		return NULL;
-	}
-	c->entry.generation = conns.generation;
-	c->told = now_ms();
-	c->lport = who->lport;
-	if (who->has_role)
-		c->role = who->role;
-	return c;
-}
-
-/* Counters of a connection grow; what was lost on the way is in the next report. */
-static void advance(struct connection *c, bool has, uint64_t received, uint64_t acked)
-{
-	if (!has)
-		return;
-	if (c->based && received >= c->received)
-		metrics_add(METRICS_BYTES, METRICS_VALUES("receive"), received - c->received);
-	if (c->based && acked >= c->acked)
-		metrics_add(METRICS_BYTES, METRICS_VALUES("transmit"), acked - c->acked);
-	c->based = true;
-	c->received = received;
-	c->acked = acked;
+	return metrics_role(event->connection && event->connection->has_role
+				    ? event->connection->role
+				    : (Netwatch__Role)0);
 }
 
 static const char *result_of(const char *error)
@@ -126,14 +37,14 @@ static const char *result_of(const char *error)
 static void on_close(const Netwatch__Event *event)
 {
 	const Netwatch__Conn *conn = event->conn;
-	struct connection *c = find(event);
+	struct metrics_conn *c = metrics_conns_find(event);
 	bool listening = c && c->state == NETWATCH__TCP__STATE__LISTEN;
 
 	if (c && !listening)
-		advance(c, conn->has_bytes_received && conn->has_bytes_acked, conn->bytes_received,
-			conn->bytes_acked);
+		metrics_conns_advance(c, conn->has_bytes_received && conn->has_bytes_acked,
+				      conn->bytes_received, conn->bytes_acked);
 	if (c)
-		conns_remove(&conns, c);
+		metrics_conns_remove(c);
 	if (conn->has_duration_us && !listening)
 		metrics_observe(METRICS_DURATION, METRICS_VALUES(role_of(event)),
 				1000 * conn->duration_us);
@@ -141,19 +52,19 @@ static void on_close(const Netwatch__Event *event)
 
 static void on_failed(const Netwatch__Event *event)
 {
-	struct connection *c = find(event);
+	struct metrics_conn *c = metrics_conns_find(event);
 
 	metrics_add(METRICS_CONNECTS, METRICS_VALUES(role_of(event), result_of(event->conn->error)),
 		    1);
 	if (c)
-		conns_remove(&conns, c);
+		metrics_conns_remove(c);
 }
 
 /* It began, or it was there. */
 static void on_begun(const Netwatch__Event *event)
 {
 	const Netwatch__Conn *conn = event->conn;
-	struct connection *c = get(event);
+	struct metrics_conn *c = metrics_conns_get(event);
 	bool known = c && c->state;
 
 	if (c) {
@@ -183,7 +94,7 @@ static void on_tcpinfo(const Netwatch__Event *event)
 {
 	const Netwatch__TcpInfo *info = event->tcpinfo;
 	bool ended = info->state == NETWATCH__TCP__STATE__CLOSE;
-	struct connection *c = ended ? find(event) : get(event);
+	struct metrics_conn *c = ended ? metrics_conns_find(event) : metrics_conns_get(event);
 
 	if (info->has_srtt_us && info->state != NETWATCH__TCP__STATE__LISTEN)
 		metrics_observe(METRICS_RTT, NULL, 1000ull * info->srtt_us);
@@ -195,8 +106,8 @@ static void on_tcpinfo(const Netwatch__Event *event)
 		c->limit = info->max_backlog;
 		return;
 	}
-	advance(c, info->has_bytes_received && info->has_bytes_acked, info->bytes_received,
-		info->bytes_acked);
+	metrics_conns_advance(c, info->has_bytes_received && info->has_bytes_acked,
+			      info->bytes_received, info->bytes_acked);
 }
 
 static void on_retransmit(const Netwatch__Event *event)
@@ -204,15 +115,15 @@ static void on_retransmit(const Netwatch__Event *event)
 	const Netwatch__Retransmit *retransmit = event->retransmit;
 
 	metrics_add(METRICS_RETRANSMITS,
-		    METRICS_VALUES(name_of(&netwatch__retransmit__cause__descriptor,
-					   (int)retransmit->cause)),
+		    METRICS_VALUES(metrics_name(&netwatch__retransmit__cause__descriptor,
+						(int)retransmit->cause)),
 		    retransmit->has_segments ? retransmit->segments : 1);
 }
 
 static void on_error(const Netwatch__Event *event)
 {
 	const Netwatch__TcpError *error = event->error;
-	const char *kind = name_of(&netwatch__tcp_error__kind__descriptor, (int)error->kind);
+	const char *kind = metrics_name(&netwatch__tcp_error__kind__descriptor, (int)error->kind);
 	const char *reason = error->reason ? error->reason : kind;
 
 	switch (error->kind) {
@@ -333,37 +244,36 @@ int metrics_take(const struct event *raw)
 
 void metrics_events_init(void)
 {
-	conns_init(&conns, sizeof(struct connection), CONNS_MAX);
+	metrics_conns_init();
 	metrics_set(METRICS_UP, NULL, 0);
 	metrics_set(METRICS_BUILD, METRICS_VALUES(VERSION), 1);
 }
 
 void metrics_events_deinit(void)
 {
-	conns_deinit(&conns);
+	metrics_conns_deinit();
 }
 
 void metrics_begin(void)
 {
-	conns_renew(&conns);
+	metrics_conns_begin();
 }
 
 void metrics_live(void)
 {
-	conns_remove_old(&conns);
+	metrics_conns_live();
 	metrics_set(METRICS_UP, NULL, 1);
-	live = true;
 }
 
 void metrics_down(void)
 {
+	metrics_conns_down();
 	metrics_set(METRICS_UP, NULL, 0);
-	live = false;
 }
 
 void metrics_expect_reports(uint64_t interval_ms)
 {
-	interval = (int64_t)interval_ms;
+	metrics_conns_expect_reports(interval_ms);
 }
 
 void metrics_take_status(const Netwatch__Status *status)
@@ -375,47 +285,8 @@ void metrics_take_status(const Netwatch__Status *status)
 		metrics_set(METRICS_CPU, NULL, 1000 * status->cpu_us);
 }
 
-static void remove_silent(void)
-{
-	int64_t since = now_ms() - REPORTS_MISSED * interval - REPORTS_LATE;
-	struct conns_entry *entry, *next;
-
-	if (!interval || !live)
-		return;
-	for (entry = TAILQ_FIRST(&conns.list); entry; entry = next) {
-		next = TAILQ_NEXT(entry, link);
-		if (((struct connection *)entry)->told < since)
-			conns_remove(&conns, entry);
-	}
-}
-
-static void count_connections(void)
-{
-	const struct conns_entry *entry;
-	char port[16];
-
-	metrics_clear(METRICS_CONNECTIONS);
-	metrics_clear(METRICS_BACKLOG);
-	metrics_clear(METRICS_BACKLOG_LIMIT);
-	TAILQ_FOREACH (entry, &conns.list, link) {
-		const struct connection *c = (const struct connection *)entry;
-
-		metrics_add(METRICS_CONNECTIONS,
-			    METRICS_VALUES(name_of(&netwatch__tcp__state__descriptor,
-						   (int)c->state),
-					   role_name(c->role)),
-			    1);
-		if (c->state != NETWATCH__TCP__STATE__LISTEN || !c->limit)
-			continue;
-		snprintf(port, sizeof(port), "%u", c->lport);
-		metrics_add(METRICS_BACKLOG, METRICS_VALUES(port), c->backlog);
-		metrics_add(METRICS_BACKLOG_LIMIT, METRICS_VALUES(port), c->limit);
-	}
-}
-
 void metrics_page(struct output *output)
 {
-	remove_silent();
-	count_connections();
+	metrics_conns_count();
 	metrics_write(output);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The loop: wait, read all there is, print all of it, write it out, wait again.
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -132,6 +133,13 @@ void session_timer(struct session *session, int milliseconds,
 {
 	session->timer = timer;
 	session->timer_at = milliseconds ? session_now() + milliseconds : 0;
+}
+
+int session_interval(const struct options *options, int other)
+{
+	if (!options->interval)
+		return other;
+	return options->interval < INT_MAX ? (int)options->interval : INT_MAX;
 }
 
 /* Milliseconds until the timer is due, or -1. Calls it when it is. */

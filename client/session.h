@@ -124,6 +124,9 @@ void session_note(const struct session *session, const char *text);
 void session_timer(struct session *session, int milliseconds,
 		   void (*timer)(struct session *session));
 
+/* Milliseconds of --interval for a timer, or what it is if not given. */
+int session_interval(const struct options *options, int other);
+
 /* Waits for something to read, at most that long (-1: for ever). True: there is. */
 bool session_wait(struct session *session, int milliseconds);
 

@@ -40,8 +40,6 @@ typedef void maker_fn(void *arg, const struct made *made);
 struct category_maker {
 	/* Calls made(arg, event) for each event that this record completes. False: too short. */
 	bool (*take)(const struct nw_record *record, size_t size, maker_fn *made, void *arg);
-	/* Here records may be missing, nobody knows whose. */
-	void (*gap)(void);
 	/* Nobody wants the category: nothing is kept. */
 	void (*forget)(void);
 	/* Writes the member's fields; redacted: for who must not see all of it. */

@@ -27,10 +27,6 @@ struct dispatch {
 	uint64_t remembers;	   /* bit of its slot */
 	uint64_t with_address;	   /* bits of slots */
 	uint64_t making;	   /* of those who want events that records make */
-	uint64_t making_lost;	   /* what these had lost, as last seen */
-	uint64_t making_any;	   /* nw_shared.lost_any at that time */
-	uint64_t gap_end;	   /* until there records may be missing */
-	bool gap;		   /* gap_end is still to come */
 	uint64_t dirty;		   /* bits of slots whose stream has a block */
 	uint64_t lost_any;	   /* nw_shared.lost_any, as last seen */
 	uint64_t looked_ns;	   /* when losses were last told or none were seen */
@@ -107,37 +103,6 @@ struct making {
 
 enum view { WITH_ADDRESS = 1, REDACTED = 2, VIEWS = 4 };
 
-static uint64_t making_lost(const struct dispatch *d)
-{
-	uint64_t total = 0;
-
-	for (uint64_t left = d->making; left; left &= left - 1)
-		total += lost_total(d, (unsigned)__builtin_ctzll(left));
-	return total;
-}
-
-static void begin_gap(struct dispatch *d)
-{
-	d->making_any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
-	d->making_lost = making_lost(d);
-	d->gap_end = ring_end(d->ring);
-	d->gap = true;
-}
-
-/* Before each record: what is lost now may have been before it, or before any until the end. */
-static void tell_gap(struct dispatch *d, const struct category_maker *maker)
-{
-	uint64_t any = __atomic_load_n(&d->shared->lost_any, __ATOMIC_ACQUIRE);
-
-	if (any != d->making_any && making_lost(d) != d->making_lost)
-		begin_gap(d);
-	d->making_any = any;
-	if (!d->gap)
-		return;
-	maker->gap();
-	d->gap = ring_position(d->ring) < d->gap_end;
-}
-
 static void on_made(void *arg, const struct made *made)
 {
 	const struct making *making = arg;
@@ -187,7 +152,6 @@ static bool make(struct dispatch *d, const struct nw_record *record, size_t size
 	if (number >= n_categories || !categories[number]->maker)
 		return false;
 	making.category = categories[number];
-	tell_gap(d, making.category->maker);
 	if (!making.category->maker->take(record, size, on_made, &making))
 		log_error("a record of category %u and %zu bytes", number, size);
 	return true;
@@ -201,12 +165,8 @@ static bool wants_making(const struct filter *filter, const struct category *cat
 static void open_making(struct dispatch *d, unsigned slot)
 {
 	for (size_t i = 0; i < n_categories; i++) {
-		if (!wants_making(d->filters[slot], categories[i]))
-			continue;
-		/* Of what nobody asked for until now the beginning is missing. */
-		if (!(d->making & d->remembers))
-			begin_gap(d);
-		d->making |= 1ULL << slot;
+		if (wants_making(d->filters[slot], categories[i]))
+			d->making |= 1ULL << slot;
 	}
 }
 
@@ -215,7 +175,6 @@ static void close_making(struct dispatch *d, unsigned slot)
 	uint64_t before = d->making;
 
 	d->making &= ~(1ULL << slot);
-	d->making_lost = making_lost(d);
 	for (size_t i = 0; before && !d->making && i < n_categories; i++) {
 		if (categories[i]->maker)
 			categories[i]->maker->forget();

@@ -291,9 +291,9 @@ static int serve(struct collector *c)
 	char status[sizeof("serving ") + sizeof(c->listener.path)];
 
 	snprintf(status, sizeof(status), "serving %s", c->listener.path);
+	log_never_wait();
 	log_info("%s", status);
 	service_ready(&c->service, status);
-	log_never_wait();
 	event_base_dispatch(c->server.base);
 	return 0;
 }

@@ -186,11 +186,12 @@ int replay_begin(struct peer *peer, const struct replay_range *range, const stru
 
 void replay_start(struct peer *peer)
 {
-	const struct history *history = history_of(peer);
 	struct replay *r = &peer->replay;
+	const struct history *history;
 
-	if (!r->held)
+	if (!r->held) /* there may be no history at all */
 		return;
+	history = history_of(peer);
 	r->end = history_end(history);
 	r->searching = r->range.last != 0;
 	r->next = r->searching ? r->end : history_begin(history);

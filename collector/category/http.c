@@ -77,23 +77,21 @@ static bool take(const struct nw_record *record, size_t size, maker_fn *made, vo
 		.captured = r->captured,
 		.length = r->length,
 		.seq = r->seq,
+		.ack = r->ack,
 		.direction = r->direction == NW_TX ? HTTP_TX : HTTP_RX,
 		.role = record->connection.role,
 		.fin = r->flags & NW_HTTP_FIN,
 		.rst = r->flags & NW_HTTP_RST,
 		.closed = r->flags & NW_HTTP_CLOSED,
+		.start = r->flags & NW_HTTP_START,
+		.turn = r->flags & NW_HTTP_TURN,
+		.pipelined = r->flags & NW_HTTP_PIPELINED,
 	};
 	parser.record = record;
 	parser.made = made;
 	parser.arg = arg;
 	http_take(parser.http, &piece);
 	return true;
-}
-
-static void gap(void)
-{
-	if (parser.http)
-		http_lost(parser.http);
 }
 
 static void forget(void)
@@ -247,7 +245,6 @@ static bool unpack(const struct nw_record *record, const void *data, size_t size
 
 static const struct category_maker maker = {
 	.take = take,
-	.gap = gap,
 	.forget = forget,
 	.write = write_http,
 	.accepts = accepts,

@@ -26,33 +26,39 @@ enum http_place {
 	HTTP_PLACES,
 };
 
-/* Were messages missed in this direction, before the next one that is seen? */
-enum http_gap {
-	HTTP_GAP_NONE,
-	HTTP_GAP_MAYBE, /* something was there that is no message */
-	HTTP_GAP_SURE,	/* at least one */
+/* Where a message began: what its segment said. */
+struct http_origin {
+	uint64_t time_ns;
+	uint32_t seq; /* of its first byte */
+	uint32_t ack;
+	bool start, turn; /* as http_piece says, of the segment's first message */
+	bool pipelined;	  /* as http_piece says */
 };
 
 struct http_flow {
 	uint32_t next;	/* position behind what came last */
 	uint8_t place;	/* enum http_place */
 	uint8_t before; /* HEAD: the place where it began */
-	uint8_t gap;	/* enum http_gap */
 	bool known;	/* next */
+	bool unsure;	/* LENGTH, CHUNKED: of a response that may have no body */
 	union {
 		uint64_t remaining;	   /* LENGTH */
 		struct http_chunks chunks; /* CHUNKED */
 	};
-	uint64_t began_ns;	/* HEAD */
-	struct http_head *head; /* HEAD, between two pieces; else NULL */
+	struct http_origin origin; /* HEAD */
+	struct http_head *head;	   /* HEAD, between two pieces; else NULL */
 };
+
+/* Does the client send a request before the one before was answered? */
+enum http_pipelines { HTTP_IN_TURN, HTTP_PERHAPS, HTTP_PIPELINES };
 
 /* A request that waits for its response. */
 struct http_request {
 	STAILQ_ENTRY(http_request) link; /* connection.requests */
-	uint64_t time_ns;
+	struct http_origin origin;
 	uint16_t method, target, host; /* lengths, in this order in text */
 	bool head, connect;	       /* its method */
+	bool after_gap;		       /* requests may be missing between it and the one before */
 	char text[];
 };
 
@@ -60,16 +66,12 @@ struct http_connection {
 	TAILQ_ENTRY(http_connection) link;  /* http.recent */
 	LIST_ENTRY(http_connection) bucket; /* http.buckets */
 	uint64_t cookie;
-	uint64_t loss;		   /* http.loss when a piece came last */
-	uint64_t responded_ns;	   /* time of the last response, 1xx apart */
 	struct http_flow flows[2]; /* by enum http_direction */
 	uint8_t requests_in;	   /* enum http_direction, valid with role_known */
 	bool role_known;
-	bool role_given; /* by the kernel */
-	bool pipelined;	 /* sent a request while another one waited */
-	bool suspect;	 /* pieces of it may be lost */
-	bool hole;	 /* requests may be missing before the last one that waits */
-	bool doubt;	 /* whose a response is cannot be known any more */
+	bool role_given;   /* by the kernel */
+	bool in_step;	   /* the next response is that of the first request that waits */
+	uint8_t pipelines; /* enum http_pipelines */
 	bool any_request;
 	uint8_t n_requests;
 	uint32_t overflow; /* requests that wait behind the last of the queue */
@@ -84,7 +86,6 @@ struct http {
 	void *arg;
 	struct http_limits limits;
 	struct http_counters counters;
-	uint64_t loss; /* calls of http_lost */
 	size_t bytes, n_connections;
 	struct http_connections recent; /* the quietest first */
 	struct http_bucket *buckets;
@@ -112,17 +113,20 @@ enum http_body {
 
 struct http_message {
 	const struct http_head *head;
-	uint64_t time_ns;
-	uint8_t gap; /* enum http_gap, before it */
-	bool blind;  /* where it begins does not follow from the message before */
+	const struct http_origin *origin;
+	bool contiguous; /* where it begins follows from the message before */
 	bool truncated;
 };
 
 /* A head ended; it is told. */
 enum http_body http_exchange(struct http *http, struct http_connection *c,
 			     const struct http_message *message);
-/* Whether a message of this kind can begin now, where the position does not say so. */
-bool http_exchange_plausible(const struct http_connection *c, enum http_kind kind);
+/* Something that may be a request was not told, and came before anything was answered. */
+void http_exchange_suspect(struct http_connection *c);
+/* Whether a response that begins at this position would be that of a request that waits. */
+bool http_exchange_expects(const struct http_connection *c, uint32_t seq);
+/* Whether a message of this kind can begin here, where the message before does not say so. */
+bool http_exchange_plausible(const struct http_connection *c, enum http_kind kind, uint32_t seq);
 void http_exchange_clear(struct http *http, struct http_connection *c);
 
 #endif

@@ -76,7 +76,6 @@ static struct http_connection *add(struct http *http, uint64_t cookie)
 		return NULL;
 	memset(c, 0, sizeof(*c));
 	c->cookie = cookie;
-	c->loss = http->loss;
 	STAILQ_INIT(&c->requests);
 	LIST_INSERT_HEAD(bucket(http, cookie), c, bucket);
 	TAILQ_INSERT_TAIL(&http->recent, c, link);
@@ -131,10 +130,6 @@ static void learn_role(struct http *http, struct http_connection *c, uint8_t rol
 static void take(struct http *http, struct http_connection *c, const struct http_piece *piece)
 {
 	learn_role(http, c, piece->role);
-	if (c->loss != http->loss) {
-		c->loss = http->loss;
-		c->suspect = c->any_request;
-	}
 	http_flow_take(http, c, piece);
 	if (piece->fin || piece->rst || piece->closed)
 		http_flow_end(http, c, piece->direction);
@@ -163,11 +158,6 @@ void http_take(struct http *http, const struct http_piece *piece)
 		return;
 	}
 	make_room(http, c);
-}
-
-void http_lost(struct http *http)
-{
-	http->loss++;
 }
 
 void http_free(struct http *http)

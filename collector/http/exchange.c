@@ -28,68 +28,73 @@ static void drop_first(struct http *http, struct http_connection *c)
 	http_release(http, r, request_size(r));
 }
 
+/* Where nothing is missing any more, the next request is queued behind none. */
 void http_exchange_clear(struct http *http, struct http_connection *c)
 {
 	while (c->n_requests)
 		drop_first(http, c);
 	c->overflow = 0;
-	c->hole = false;
 }
 
-/* They were answered unseen, or nobody can know. */
-static void give_up_waiting(struct http *http, struct http_connection *c)
+static bool before(uint32_t a, uint32_t b)
 {
-	http->counters.missed += c->n_requests + c->overflow;
-	http_exchange_clear(http, c);
+	return (int32_t)(a - b) < 0;
 }
 
-bool http_exchange_plausible(const struct http_connection *c, enum http_kind kind)
+static bool waiting(const struct http_connection *c)
 {
-	bool waiting = c->n_requests || c->overflow;
-
-	if (c->doubt || !c->any_request)
-		return true;
-	return kind == HTTP_RESPONSE ? waiting : !waiting;
+	return c->n_requests || c->overflow;
 }
 
-/*
- * Pieces are missing, and what waits may have been answered or not. A client that never sent a
- * request while another one waited does not begin to do so just now: the next response is that of
- * the next request. Of others nothing is known from here on.
- */
-static void begin_anew(struct http *http, struct http_connection *c)
+/* Whose a response is cannot be known any more. */
+static bool in_doubt(const struct http_connection *c)
 {
-	give_up_waiting(http, c);
-	c->doubt = c->doubt || c->pipelined;
-	c->suspect = false;
+	return c->pipelines == HTTP_PIPELINES && !c->in_step;
 }
 
-static void before_request(struct http *http, struct http_connection *c,
-			   const struct http_message *m)
+/* Of those that wait nobody will know which are answered. */
+static void settle(struct http *http, struct http_connection *c)
 {
-	enum http_gap gap = m->gap;
-	bool suspect = c->suspect && (m->blind || m->truncated);
+	if (in_doubt(c))
+		http_exchange_clear(http, c);
+}
 
-	c->any_request = true;
-	if (!c->n_requests) {
-		if (gap)
-			begin_anew(http, c);
-		c->suspect = suspect;
-	} else if (c->hole) {
-		c->doubt = true;
-	} else if (gap) {
-		c->hole = true; /* the next response tells: see hole() */
-	} else if (!c->suspect) {
-		c->pipelined = true;
+/* By the rule of http.h; of a client that may pipeline it is a guess. */
+static struct http_request *by_position(const struct http_connection *c, uint32_t seq)
+{
+	struct http_request *r;
+
+	STAILQ_FOREACH (r, &c->requests, link) {
+		if (r->origin.turn && r->origin.ack == seq)
+			return r;
 	}
+	return NULL;
 }
 
-static void queue(struct http *http, struct http_connection *c, const struct http_head *head,
-		  uint64_t time_ns)
+bool http_exchange_expects(const struct http_connection *c, uint32_t seq)
 {
+	return c->pipelines != HTTP_PIPELINES && by_position(c, seq);
+}
+
+bool http_exchange_plausible(const struct http_connection *c, enum http_kind kind, uint32_t seq)
+{
+	bool seen = c->flows[!c->requests_in].place != HTTP_UNSEEN;
+
+	if (in_doubt(c) || !c->any_request)
+		return true;
+	if (kind == HTTP_REQUEST)
+		return !waiting(c);
+	if (seen && c->pipelines != HTTP_PIPELINES)
+		return http_exchange_expects(c, seq);
+	return waiting(c);
+}
+
+static void queue(struct http *http, struct http_connection *c, const struct http_message *m)
+{
+	const struct http_head *head = m->head;
 	struct http_request *r = NULL;
 
-	if (c->doubt)
+	if (in_doubt(c))
 		return;
 	if (c->n_requests < HTTP_OUTSTANDING_MAX && !c->overflow)
 		r = http_allocate(http, sizeof(*r) + head->method.length + head->target.length +
@@ -99,7 +104,8 @@ static void queue(struct http *http, struct http_connection *c, const struct htt
 		http->counters.missed++;
 		return;
 	}
-	r->time_ns = time_ns;
+	r->origin = *m->origin;
+	r->after_gap = !m->contiguous;
 	r->method = head->method.length;
 	r->target = head->target.length;
 	r->host = head->host.length;
@@ -112,13 +118,32 @@ static void queue(struct http *http, struct http_connection *c, const struct htt
 	c->n_requests++;
 }
 
+void http_exchange_suspect(struct http_connection *c)
+{
+	if (!c->pipelines)
+		c->pipelines = HTTP_PERHAPS;
+}
+
+static void before_request(struct http *http, struct http_connection *c,
+			   const struct http_message *m)
+{
+	c->any_request = true;
+	if (m->origin->pipelined || (!m->origin->turn && !m->contiguous))
+		http_exchange_suspect(c);
+	if (!m->origin->turn && m->contiguous)
+		c->pipelines = HTTP_PIPELINES;
+	if (!c->n_requests)
+		c->in_step = m->contiguous && (c->in_step || m->origin->start);
+	settle(http, c);
+}
+
 static void describe(struct http_event *event, const struct http_message *m)
 {
 	const struct http_head *head = m->head;
 	static const char *const versions[] = {"HTTP/1.0", "HTTP/1.1"};
 
 	*event = (struct http_event){
-		.time_ns = m->time_ns,
+		.time_ns = m->origin->time_ns,
 		.kind = head->kind,
 		.malformed = head->malformed,
 		.truncated = m->truncated,
@@ -142,63 +167,76 @@ static enum http_body request(struct http *http, struct http_connection *c,
 	event.host = string(head, head->host);
 	event.user_agent = string(head, head->user_agent);
 	before_request(http, c, m);
-	if (m->truncated && m->time_ns < c->responded_ns)
-		http->counters.missed++; /* told late: perhaps that was its response */
-	else
-		queue(http, c, head, m->time_ns);
+	queue(http, c, m);
 	http->told(http->arg, &event);
 	return HTTP_BODY_BY_HEAD;
 }
 
-static void keep_last(struct http *http, struct http_connection *c)
+/* Those before a request that is answered were answered, if the client does not pipeline. */
+static void find_step(struct http *http, struct http_connection *c, uint32_t seq)
 {
-	while (c->n_requests > 1) {
+	const struct http_request *found = by_position(c, seq), *r;
+
+	while ((r = STAILQ_FIRST(&c->requests)) && r != found &&
+	       (found || before(r->origin.ack, seq))) {
 		http->counters.missed++;
 		drop_first(http, c);
 	}
-	c->pipelined = false;
-	c->suspect = false;
-	c->hole = false;
+	c->in_step = found && !c->pipelines;
+	if (found && c->pipelines)
+		drop_first(http, c);
 }
 
 /*
- * Requests were missed behind the first that waits. If no response was, this is its response, and
- * the next one may be anybody's; else it is that of the last, of a client that does not pipeline.
- */
-static void hole(struct http *http, struct http_connection *c, enum http_gap gap)
-{
-	if (gap && !c->pipelined && !c->doubt && !c->suspect && !c->overflow) {
-		keep_last(http, c);
-	} else if (gap || c->n_requests < 2) {
-		begin_anew(http, c);
-		c->doubt = true;
-	}
-}
-
-/*
- * The request that is answered now, or NULL. It stays first in the queue. Where pieces were lost, a
- * request may be as well that came after those that wait: then a gap says nothing.
+ * The request that is answered now, or NULL. It stays first in the queue. Two observations show a
+ * client that pipelines: a response that was sent before its request was received is another's, and
+ * a request behind that was sent before any of this response was received.
  */
 static struct http_request *answered(struct http *http, struct http_connection *c,
 				     const struct http_message *m)
 {
-	bool one_each = m->gap == HTTP_GAP_SURE && c->n_requests == 2; /* one missed, one here */
-	bool maybe = m->gap == HTTP_GAP_MAYBE && c->n_requests == 1 && !c->pipelined;
+	const struct http_origin *o = m->origin;
+	struct http_request *r, *next;
 
-	if (c->n_requests && STAILQ_FIRST(&c->requests)->time_ns > m->time_ns)
-		return NULL; /* a part, told when no more came: it began before the request */
-	if (c->hole)
-		hole(http, c, m->gap);
-	else if ((one_each || maybe) && !c->suspect && !c->overflow)
-		keep_last(http, c);
-	else if (m->gap || (m->blind && c->suspect))
-		begin_anew(http, c);
-	if (c->n_requests)
-		return STAILQ_FIRST(&c->requests);
-	http->counters.missed += c->doubt;
-	if (c->overflow)
-		c->overflow--;
+	if (!m->contiguous)
+		c->in_step = false;
+	if (!c->in_step)
+		find_step(http, c, o->seq);
+	settle(http, c);
+	r = c->in_step ? STAILQ_FIRST(&c->requests) : NULL;
+	if (!r)
+		return NULL;
+	next = STAILQ_NEXT(r, link);
+	if (next && !before(o->seq, next->origin.ack))
+		c->pipelines = HTTP_PIPELINES;
+	if (before(r->origin.seq, o->ack))
+		return r;
+	c->pipelines = HTTP_PIPELINES;
+	c->in_step = false;
+	settle(http, c);
 	return NULL;
+}
+
+/* A response was told; r, first in the queue, was its request, or it has none. */
+static void step(struct http *http, struct http_connection *c, const struct http_request *r)
+{
+	const struct http_request *next;
+
+	if (!r && c->in_step && c->overflow) {
+		c->overflow--;
+		return;
+	}
+	if (!r) {
+		c->in_step = false;
+		settle(http, c);
+		return;
+	}
+	drop_first(http, c);
+	next = STAILQ_FIRST(&c->requests);
+	if (next && next->after_gap) {
+		c->in_step = false;
+		settle(http, c);
+	}
 }
 
 static void repeat(struct http_event *event, const struct http_request *r)
@@ -208,9 +246,9 @@ static void repeat(struct http_event *event, const struct http_request *r)
 	event->method = (struct http_string){text, r->method};
 	event->target = (struct http_string){text + r->method, r->target};
 	event->host = (struct http_string){text + r->method + r->target, r->host};
-	event->has_latency = event->time_ns >= r->time_ns;
+	event->has_latency = event->time_ns >= r->origin.time_ns;
 	if (event->has_latency)
-		event->latency_us = (event->time_ns - r->time_ns) / 1000;
+		event->latency_us = (event->time_ns - r->origin.time_ns) / 1000;
 }
 
 static enum http_body body_of(const struct http_head *head, const struct http_request *r)
@@ -227,7 +265,8 @@ static enum http_body body_of(const struct http_head *head, const struct http_re
 static enum http_body response(struct http *http, struct http_connection *c,
 			       const struct http_message *m)
 {
-	struct http_request *r;
+	uint64_t missed = http->counters.missed;
+	struct http_request *r = answered(http, c, m);
 	struct http_event event;
 	enum http_body body;
 
@@ -236,16 +275,15 @@ static enum http_body response(struct http *http, struct http_connection *c,
 	describe(&event, m);
 	event.status = m->head->status;
 	event.reason = string(m->head, m->head->reason);
-	c->responded_ns = m->time_ns;
-	r = answered(http, c, m);
 	if (r) {
 		repeat(&event, r);
 		c->role_given = true; /* both sides are as we thought */
 	}
 	http->told(http->arg, &event);
 	body = body_of(m->head, r);
-	if (r)
-		drop_first(http, c);
+	if (!r && !(c->in_step && c->overflow) && missed == http->counters.missed)
+		http->counters.missed += c->any_request;
+	step(http, c, r);
 	return body;
 }
 

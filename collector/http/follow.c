@@ -15,17 +15,11 @@ struct walk {
 	struct http *http;
 	struct http_connection *c;
 	struct http_flow *flow;
-	uint64_t time_ns; /* of the piece */
+	const struct http_piece *piece;
+	uint32_t seq; /* where it is */
 	uint8_t direction;
 	bool first; /* at the first byte of the segment */
 };
-
-static void astray(struct http_flow *flow, enum http_gap gap)
-{
-	flow->place = HTTP_ASTRAY;
-	if (flow->gap < gap)
-		flow->gap = (uint8_t)gap;
-}
 
 /* Nothing of a head stays in memory. */
 static void release_head(struct http *http, struct http_flow *flow)
@@ -51,6 +45,7 @@ static bool fits_role(struct walk *w, enum http_kind kind)
 		return false;
 	if (c->role_known) { /* what was taken for a message was something else */
 		http_exchange_clear(w->http, c);
+		c->in_step = false;
 		w->http->counters.resynchronised++;
 	}
 	c->role_known = true;
@@ -71,6 +66,7 @@ static void begin_body(struct walk *w, const struct http_head *head, enum http_b
 	struct http_flow *flow = w->flow;
 
 	flow->place = HTTP_BOUNDARY;
+	flow->unsure = body == HTTP_BODY_UNSURE;
 	if (body == HTTP_BODY_NONE || body == HTTP_BODY_INTERIM)
 		return;
 	if (head->chunked) {
@@ -92,7 +88,7 @@ static void refuse(struct walk *w)
 	flow->place = flow->before;
 	if (flow->before == HTTP_BOUNDARY) {
 		w->http->counters.malformed++;
-		astray(flow, HTTP_GAP_MAYBE);
+		flow->place = HTTP_ASTRAY;
 	}
 }
 
@@ -118,9 +114,8 @@ static void message(struct walk *w, const struct http_head *head, bool truncated
 	struct http_flow *flow = w->flow;
 	struct http_message m = {
 		.head = head,
-		.time_ns = flow->began_ns,
-		.gap = flow->gap,
-		.blind = flow->before == HTTP_BLIND || flow->before == HTTP_UNSEEN,
+		.origin = &flow->origin,
+		.contiguous = flow->before == HTTP_BOUNDARY || flow->origin.start,
 		.truncated = truncated,
 	};
 	enum http_body body;
@@ -134,12 +129,10 @@ static void message(struct walk *w, const struct http_head *head, bool truncated
 	w->http->counters.malformed += head->malformed != HTTP_WELL_FORMED;
 	w->http->counters.resynchronised += flow->before == HTTP_ASTRAY;
 	body = http_exchange(w->http, w->c, &m);
-	if (body != HTTP_BODY_INTERIM)
-		flow->gap = HTTP_GAP_NONE;
 	if (body == HTTP_BODY_TUNNEL)
 		tunnel(w);
 	else if (head->malformed)
-		astray(flow, HTTP_GAP_MAYBE);
+		flow->place = HTTP_ASTRAY;
 	else if (truncated)
 		flow->place = HTTP_BLIND;
 	else
@@ -155,7 +148,7 @@ static void cut(struct walk *w, struct http_head *head, bool hidden)
 		message(w, head, true);
 	} else if (flow->before == HTTP_BOUNDARY) {
 		w->http->counters.missed += hidden || http_head_begun(head);
-		astray(flow, HTTP_GAP_SURE);
+		flow->place = HTTP_ASTRAY;
 	} else {
 		flow->place = flow->before;
 	}
@@ -199,7 +192,14 @@ static size_t begin_head(struct walk *w, const char *data, size_t size)
 	http_head_begin(&w->http->scratch);
 	w->flow->before = w->flow->place;
 	w->flow->place = HTTP_HEAD;
-	w->flow->began_ns = w->time_ns;
+	w->flow->origin = (struct http_origin){
+		.time_ns = w->piece->time_ns,
+		.seq = w->seq,
+		.ack = w->piece->ack,
+		.start = w->piece->start && w->first,
+		.turn = w->piece->turn && w->first,
+		.pipelined = w->piece->pipelined,
+	};
 	return in_head(w, data, size);
 }
 
@@ -220,9 +220,11 @@ static size_t at_start(struct walk *w, const char *data, size_t size)
 		return w->flow->place == HTTP_UNSEEN && http_head_may_begin(data, size)
 			       ? begin_head(w, data, size)
 			       : size;
-	if (w->flow->place == HTTP_ASTRAY || http_exchange_plausible(w->c, kind))
+	if (w->flow->place == HTTP_ASTRAY || http_exchange_plausible(w->c, kind, w->seq))
 		return begin_head(w, data, size);
 	w->http->counters.missed += !w->c->role_known || requests == (kind == HTTP_REQUEST);
+	if (kind == HTTP_REQUEST && requests && !w->piece->turn)
+		http_exchange_suspect(w->c);
 	return size;
 }
 
@@ -250,7 +252,6 @@ static size_t in_chunked(struct walk *w, const char *data, size_t size)
 		break;
 	case HTTP_CHUNKS_LOST: /* perhaps it answered a HEAD that was missed, and has no body */
 		w->flow->place = HTTP_BLIND;
-		w->c->suspect = true;
 		return w->first ? 0 : used;
 	}
 	return used;
@@ -278,6 +279,7 @@ static void visible(struct walk *w, const char *data, size_t size)
 		size_t used = in[w->flow->place](w, data, size);
 
 		w->first = w->first && !used;
+		w->seq += (uint32_t)used;
 		data += used;
 		size -= used;
 	}
@@ -298,7 +300,7 @@ static void hidden(struct walk *w, uint64_t size)
 		in_length(w, NULL, size);
 	else if (flow->place == HTTP_LENGTH || flow->place == HTTP_BOUNDARY) {
 		w->http->counters.missed++;
-		astray(flow, HTTP_GAP_SURE);
+		flow->place = HTTP_ASTRAY;
 	}
 }
 
@@ -310,12 +312,19 @@ static void jump(struct walk *w, uint32_t size)
 	if (flow->place == HTTP_LENGTH && flow->remaining > UINT32_MAX &&
 	    (uint32_t)flow->remaining == size)
 		flow->place = HTTP_BLIND; /* the body's end, or in it, at the same position */
-	else {
-		bool in_head = size && flow->place == HTTP_HEAD;
-
+	else
 		hidden(w, size);
-		w->c->suspect = w->c->suspect || in_head; /* what was lost may be more */
-	}
+}
+
+/* A response that is expected here shows that the one before had no body. */
+static void check_body(struct walk *w, const char *data, size_t size)
+{
+	struct http_flow *flow = w->flow;
+	bool in_body = flow->place == HTTP_LENGTH || flow->place == HTTP_CHUNKED;
+
+	if (in_body && flow->unsure && w->first && http_exchange_expects(w->c, w->seq) &&
+	    http_head_begins(data, size) == HTTP_RESPONSE)
+		flow->place = HTTP_BLIND;
 }
 
 /* What began and did not end waits for the next piece. */
@@ -331,13 +340,18 @@ static void keep_head(struct walk *w)
 		return;
 	}
 	w->http->counters.missed++;
-	astray(flow, HTTP_GAP_SURE);
+	flow->place = HTTP_ASTRAY;
 }
 
 void http_flow_take(struct http *http, struct http_connection *c, const struct http_piece *piece)
 {
 	struct http_flow *flow = &c->flows[piece->direction];
-	struct walk w = {http, c, flow, piece->time_ns, piece->direction, true};
+	struct walk w = {.http = http,
+			 .c = c,
+			 .flow = flow,
+			 .piece = piece,
+			 .direction = piece->direction,
+			 .first = true};
 	uint32_t captured = piece->captured, length = piece->length, seq = piece->seq;
 	const char *data = piece->data;
 	uint32_t back = flow->next - seq;
@@ -355,8 +369,10 @@ void http_flow_take(struct http *http, struct http_connection *c, const struct h
 		seq = flow->next;
 		w.first = false;
 	}
+	w.seq = seq;
 	if (flow->known)
 		jump(&w, seq - flow->next);
+	check_body(&w, data, captured);
 	flow->known = true;
 	flow->next = seq + length;
 	visible(&w, data, captured);

@@ -8,6 +8,11 @@
  *  - A chunked body is followed as long as its sizes are seen. After that it ends where a segment
  *    begins with a message that can be one: a response that a request waits for, a request when
  *    all earlier ones are answered. Others are ignored and counted as missed.
+ *  - Responses come in the order of their requests. Where nothing is missing on either side since
+ *    a response whose request was known, that is enough. Else a response is that of the request
+ *    which acknowledged all bytes before the response and none of it: a client that does not
+ *    pipeline has received the response before when it asks again. Of a client that was seen to
+ *    pipeline nothing is known any more once something is missing.
  *  - A response without a length lasts until the connection ends.
  *  - 1xx responses are passed over: the request waits for the final one. After 101, and after 2xx
  *    to CONNECT, the connection is not HTTP any more.
@@ -40,10 +45,14 @@ struct http_piece {
 	uint32_t captured; /* how many */
 	uint32_t length;   /* of the whole payload, not below captured */
 	uint32_t seq;	   /* of the first byte */
+	uint32_t ack;	   /* position in the other direction up to which its sender had received */
 	uint8_t direction; /* enum http_direction */
 	uint8_t role;	   /* enum nw_role; while unknown it follows from what is sent */
 	bool fin, rst;
-	bool closed; /* the socket is gone; there may be no payload */
+	bool closed;	/* the socket is gone; there may be no payload */
+	bool start;	/* nothing was sent before it in this direction */
+	bool turn;	/* between this and the payload before it the other side had sent some */
+	bool pipelined; /* a piece lost in this direction began a message without that */
 };
 
 /* Bytes as they came, not terminated, perhaps not UTF-8; absent: length 0. */
@@ -71,7 +80,7 @@ struct http_event {
 };
 
 struct http_counters {
-	uint64_t missed;	 /* messages not told, or responses that lost their request */
+	uint64_t missed;	 /* messages not told, and responses told without their request */
 	uint64_t resynchronised; /* times that a message was found again after something unexpected
 				  */
 	uint64_t evicted;	 /* connections forgotten for want of room */
@@ -89,9 +98,6 @@ struct http *http_new(const struct http_limits *limits,
 void http_free(struct http *http);
 
 void http_take(struct http *http, const struct http_piece *piece);
-
-/* Pieces were lost, nobody knows of which connections: where it matters, pairing begins anew. */
-void http_lost(struct http *http);
 
 const struct http_counters *http_counters(const struct http *http);
 /* In use, for status and tests. */

@@ -81,7 +81,7 @@ def pytest_configure(config):
     config.add_cleanup(lambda: shutil.rmtree(path, ignore_errors=True))
     for program in "netwatch-collector", "netwatch":
         shutil.copy(BUILD / program, path)
-    for script in HERE.glob("*.py"):
+    for script in [*HERE.glob("*.py"), *HERE.glob("*.js")]:
         shutil.copy(script, path)
     generate_protocol(path)
     config.netwatch_place = make_place(config, path)

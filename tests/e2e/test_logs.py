@@ -346,7 +346,7 @@ def test_restart(log, pair, number):
 
 
 def test_duration_and_account(log, pair):
-    logs = log("--port", pair[2]["port"], "--duration", "1s")
+    logs = log("--port", pair[2]["port"], "--duration", "1s", "--interval", "1000h")
     hang_up(pair, *talk(pair, "x"))
     assert logs.client.wait() == 0
     totals = logs.client.totals()

@@ -119,7 +119,7 @@ static uint32_t misplaced(uint32_t seq)
 }
 
 static void segments(struct http *http, uint64_t cookie, uint8_t direction, uint8_t role,
-		     uint32_t *seq)
+		     uint32_t *seq, uint32_t ack)
 {
 	size_t at = 0;
 
@@ -128,6 +128,10 @@ static void segments(struct http *http, uint64_t cookie, uint8_t direction, uint
 		struct http_piece p = {.cookie = cookie,
 				       .time_ns = rng_next(&rng) >> 20,
 				       .seq = misplaced(*seq),
+				       .ack = misplaced(ack),
+				       .start = !at && rng_one_in(&rng, 3),
+				       .turn = rng_one_in(&rng, 2),
+				       .pipelined = rng_one_in(&rng, 50),
 				       .direction = direction,
 				       .role = role,
 				       .fin = rng_one_in(&rng, 200),
@@ -183,10 +187,8 @@ static void conversation(struct http *http)
 			direction = (role == NW_ROLE_SERVER) == !memcmp(mutant.text, "HTTP/", 5)
 					    ? HTTP_TX
 					    : HTTP_RX;
-		segments(http, cookie, direction, role, &seq[direction]);
+		segments(http, cookie, direction, role, &seq[direction], seq[!direction]);
 	}
-	if (rng_one_in(&rng, 50))
-		http_lost(http);
 	if (canary) { /* or a later head with changes ends with the secret */
 		struct http_piece p = {.cookie = cookie, .closed = true};
 

@@ -18,7 +18,8 @@ static struct fixture {
 	struct http *http;
 	struct told told;
 	uint64_t time_us;
-	uint32_t seq[2];
+	uint32_t seq[2], acked[2];
+	bool spoke[2]; /* acked is valid */
 	uint8_t role;
 } f;
 
@@ -43,6 +44,8 @@ static inline int end(void **state)
 
 static inline struct http_piece piece(uint8_t direction, const char *data, size_t captured)
 {
+	uint32_t ack = f.seq[!direction];
+
 	f.time_us += 10;
 	return (struct http_piece){.cookie = COOKIE,
 				   .time_ns = f.time_us * 1000,
@@ -50,8 +53,19 @@ static inline struct http_piece piece(uint8_t direction, const char *data, size_
 				   .captured = (uint32_t)captured,
 				   .length = (uint32_t)captured,
 				   .seq = f.seq[direction],
+				   .ack = ack,
+				   .start = !f.spoke[direction],
+				   .turn = !f.spoke[direction] || f.acked[direction] != ack,
 				   .direction = direction,
 				   .role = f.role};
+}
+
+/* The other side has all of it before it sends more. */
+static inline void sent(uint8_t direction, uint32_t bytes)
+{
+	f.seq[direction] += bytes;
+	f.acked[direction] = f.seq[!direction];
+	f.spoke[direction] = true;
 }
 
 /* A segment with these bytes first, and `more` that are not delivered. */
@@ -62,7 +76,7 @@ static inline void send_cut(uint8_t direction, const char *data, size_t size, ui
 
 	memcpy(copy, data, size);
 	p.length += more;
-	f.seq[direction] += p.length;
+	sent(direction, p.length);
 	http_take(f.http, &p);
 	free(copy);
 }
@@ -80,7 +94,7 @@ static inline void rx(const char *text)
 /* A segment that the kernel side does not deliver. */
 static inline void pass(uint8_t direction, uint32_t bytes)
 {
-	f.seq[direction] += bytes;
+	sent(direction, bytes);
 }
 
 static inline void assert_told(const char *want)

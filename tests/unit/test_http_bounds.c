@@ -38,6 +38,7 @@ static void test_connections(void **state)
 	assert_int_equal(http_counters(f.http)->evicted, 1);
 	told_reset(&f.told);
 	p = piece(HTTP_RX, EMPTY, strlen(EMPTY));
+	p.ack = 1000;
 	p.cookie = 1;
 	http_take(f.http, &p);
 	p.cookie = 2;

@@ -77,7 +77,7 @@ static void test_lost_request(void **state)
 	tx(GET("/2"));
 	rx(EMPTY);
 	assert_told("< 404\n> GET /2 h\n< 200 GET /2 h 10us");
-	assert_counters(1, 1, 0);
+	assert_counters(2, 1, 0); /* the request, and its response has none */
 }
 
 /* Both were lost, and nobody can know from the positions of a chunked body. */
@@ -89,15 +89,14 @@ static void test_lost_somewhere(void **state)
 	pass(HTTP_RX, 500);
 	tx(GET("/1"));
 	pass(HTTP_RX, 500);
-	http_lost(f.http);
 	tx(GET("/2"));
 	rx(CHUNKED);
-	assert_told("> GET /0 h\n< 200 GET /0 h 10us\n> GET /1 h\n> GET /2 h\n< 200");
+	assert_told("> GET /0 h\n< 200 GET /0 h 10us\n> GET /1 h\n> GET /2 h\n< 200 GET /2 h 10us");
 	pass(HTTP_RX, 500);
 	tx(GET("/3"));
 	rx(CHUNKED);
 	assert_told("> GET /3 h\n< 200 GET /3 h 10us");
-	assert_counters(2, 0, 0);
+	assert_counters(1, 0, 0);
 }
 
 /* With pipelining nobody knows whose the responses are once one is missing. */
@@ -126,8 +125,8 @@ static void test_lost_in_a_row(void **state)
 	tx(GET("/1"));
 	pass(HTTP_RX, 50);
 	pass(HTTP_TX, 50);
-	tx(GET("/3"));
 	pass(HTTP_RX, 50);
+	tx(GET("/3"));
 	rx(EMPTY);
 	assert_told("> GET /1 h\n> GET /3 h\n< 200 GET /3 h 10us");
 	tx(GET("/4"));
@@ -198,6 +197,7 @@ static void test_continue_behind_a_gap(void **state)
 static void test_text_joined(void **state)
 {
 	(void)state;
+	pass(HTTP_TX, 1);
 	tx("SECRET");
 	tx(GET("/a"));
 	assert_told("> GET /a h");
@@ -210,6 +210,62 @@ static void test_text_inside(void **state)
 	tx("GET /a HTTP/1.1\r\nHost: h\r\n folded\r\n" GET("/b"));
 	resend(HTTP_TX, "xx" GET("/c"), 2);
 	assert_told("> GET /a h FOLDING");
+}
+
+static void rx_acknowledging(const char *text, uint32_t ack)
+{
+	struct http_piece p = piece(HTTP_RX, text, strlen(text));
+
+	p.ack = ack;
+	sent(HTTP_RX, p.length);
+	http_take(f.http, &p);
+}
+
+/* A server that gives up crosses a request, which it had not received. */
+static void test_answer_to_nobody(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	tx(GET("/a"));
+	rx(EMPTY);
+	before = f.seq[HTTP_TX];
+	tx(GET("/b"));
+	told_reset(&f.told);
+	rx_acknowledging("HTTP/1.1 408 Timeout\r\nContent-Length: 0\r\n\r\n", before);
+	assert_told("< 408");
+	assert_counters(1, 0, 0);
+}
+
+/* The subscription began between two requests that were sent together. */
+static void test_begins_between_pipelined(void **state)
+{
+	(void)state;
+	tx(GET("/a"));
+	rx(EMPTY);
+	told_reset(&f.told);
+	pass(HTTP_TX, 50);
+	tx(GET("/c"));
+	rx(EMPTY);
+	rx(EMPTY);
+	assert_told("> GET /c h\n< 200\n< 200");
+	tx(GET("/d"));
+	rx(EMPTY);
+	assert_told("> GET /d h\n< 200");
+}
+
+/* A response to HEAD without its request has a length, but no body. */
+static void test_head_was_lost(void **state)
+{
+	(void)state;
+	tx(GET("/a"));
+	rx(EMPTY);
+	told_reset(&f.told);
+	pass(HTTP_TX, 50);
+	rx(OK(1000));
+	tx(GET("/b"));
+	rx(EMPTY);
+	assert_told("< 200\n> GET /b h\n< 200 GET /b h 10us");
 }
 
 /* Responses that cannot be told from a body without an end are counted. */
@@ -298,9 +354,9 @@ static void test_malformed(void **state)
 	assert_told("> POST /a h CONTENT_LENGTH\n< 400 POST /a h 10us");
 	tx("more of it\r\n");
 	tx(GET("/b"));
-	rx(EMPTY);
-	assert_told("> GET /b h\n< 200 GET /b h 10us");
-	assert_counters(0, 1, 1);
+	rx(EMPTY); /* GET /b was sent behind a part of /a's body: perhaps it is text as well */
+	assert_told("> GET /b h\n< 200");
+	assert_counters(1, 1, 1);
 }
 
 static void test_garbage_where_a_message_should_be(void **state)
@@ -381,6 +437,9 @@ int main(void)
 		CASE(test_continue_behind_a_gap),
 		CASE(test_text_joined),
 		CASE(test_text_inside),
+		CASE(test_answer_to_nobody),
+		CASE(test_begins_between_pipelined),
+		CASE(test_head_was_lost),
 		CASE(test_missed_in_rest),
 		CASE(test_truncated),
 		CASE(test_piece_of_head_lost),

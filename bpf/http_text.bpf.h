@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What payload looks like: the beginning of a message, and the empty line that ends its head. */
+#ifndef NETWATCH_HTTP_TEXT_BPF_H
+#define NETWATCH_HTTP_TEXT_BPF_H
+
+#include "netwatch.bpf.h"
+#include "http.h"
+
+#define PAD 16 /* bytes of zero behind what was captured, for whole words */
+
+/* Four letters as they lie in memory. */
+#define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+
+/* Methods of the IANA registry that are in use, and versions, by their first four bytes. */
+static __always_inline bool begins_message(__u32 word)
+{
+	switch (word) {
+	case WORD('H', 'T', 'T', 'P'):
+	case WORD('G', 'E', 'T', ' '):
+	case WORD('P', 'O', 'S', 'T'):
+	case WORD('H', 'E', 'A', 'D'):
+	case WORD('P', 'U', 'T', ' '):
+	case WORD('D', 'E', 'L', 'E'):
+	case WORD('P', 'A', 'T', 'C'):
+	case WORD('O', 'P', 'T', 'I'):
+	case WORD('C', 'O', 'N', 'N'):
+	case WORD('T', 'R', 'A', 'C'):
+	case WORD('P', 'R', 'O', 'P'):
+	case WORD('R', 'E', 'P', 'O'):
+	case WORD('M', 'K', 'C', 'O'):
+	case WORD('C', 'O', 'P', 'Y'):
+	case WORD('M', 'O', 'V', 'E'):
+	case WORD('L', 'O', 'C', 'K'):
+	case WORD('U', 'N', 'L', 'O'):
+	case WORD('S', 'E', 'A', 'R'):
+		return true;
+	}
+	return false;
+}
+
+/* The same where fewer than four bytes are there: could it become a message? */
+static __always_inline bool may_begin_message(__u32 word, __u32 length)
+{
+	__u8 first = word;
+
+	if (length >= sizeof(word))
+		return begins_message(word);
+	return first >= 'A' && first <= 'Z';
+}
+
+/* Of eight bytes at once: 0x80 where a byte is that one, 0 elsewhere. */
+static __always_inline __u64 bytes_equal(__u64 bytes, __u8 byte)
+{
+	__u64 low = 0x7f7f7f7f7f7f7f7fULL, x = bytes ^ (0x0101010101010101ULL * byte);
+
+	return ~(((x & low) + low) | x | low);
+}
+
+/* Of eight bytes, where "\n\r\n" or "\n\n" begins. */
+static __always_inline __u64 empty_lines(const __u8 *at)
+{
+	__u64 lf = bytes_equal(*(const __u64 *)at, '\n'), next;
+
+	if (!lf)
+		return 0;
+	next = *(const __u64 *)(at + 1);
+	return lf & (bytes_equal(next, '\n') |
+		     (bytes_equal(next, '\r') & bytes_equal(*(const __u64 *)(at + 2), '\n')));
+}
+
+/* Which byte has the lowest bit of those that empty_lines sets. */
+static __always_inline __u32 first_byte(__u64 hit)
+{
+	__u64 ones = 0x0101010101010101ULL;
+
+	return ((((hit & -hit) - 1) & ones) * ones >> 56) - 1;
+}
+
+/*
+ * The place behind an empty line in n bytes, with PAD bytes of zero behind them; or 0. The empty
+ * statements keep the compiler from splitting the loop: the verifier of Linux 6.1 would follow
+ * paths that cannot be, on which nothing is returned.
+ */
+static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u32 size)
+{
+	int found = 0;
+
+	for (__u32 at = 0; at < size && at < n; at += 8) {
+		__u64 hit = empty_lines(data + at);
+		__u32 i = first_byte(hit) & 7;
+
+		if (hit) {
+			found = at + i + (data[at + i + 1] == '\r' ? 3 : 2);
+			break;
+		}
+		asm volatile("" : "+r"(at), "+r"(found));
+	}
+	asm volatile("" : "+r"(found));
+	return found;
+}
+
+/* No static functions, so that the verifier looks at each once, not at every call. */
+struct small {
+	__u8 data[NW_HTTP_SMALL + PAD];
+};
+
+struct medium {
+	__u8 data[NW_HTTP_MEDIUM + PAD];
+};
+
+__noinline int nw_find_small(struct small *in, __u32 n)
+{
+	return in ? find_empty_line(in->data, n, NW_HTTP_SMALL) : 0;
+}
+
+__noinline int nw_find_medium(struct medium *in, __u32 n)
+{
+	return in ? find_empty_line(in->data, n, NW_HTTP_MEDIUM) : 0;
+}
+
+/* In a large piece it looks no further; an end that it misses costs copies of up to a head. */
+static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
+{
+	return size == NW_HTTP_SMALL ? nw_find_small(data, n) : nw_find_medium(data, n);
+}
+
+#endif
