@@ -33,6 +33,7 @@ static __always_inline bool begins_message(__u32 word)
 	case WORD('L', 'O', 'C', 'K'):
 	case WORD('U', 'N', 'L', 'O'):
 	case WORD('S', 'E', 'A', 'R'):
+	case WORD('P', 'R', 'I', ' '): /* of HTTP/2: the collector looks no further */
 		return true;
 	}
 	return false;
