@@ -4,6 +4,7 @@
 #   sudo make run           install what is missing, build, start, and show live events
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
 #   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it
+#   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
 #   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
 #   sudo make bench         ratios against none and against other tools, about two minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
@@ -15,6 +16,7 @@ CLANG    ?= clang
 BPFTOOL  ?= /usr/sbin/bpftool
 PYTHON   ?= /usr/bin/python3
 PREFIX   ?= /usr/local
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
 B        := build$(if $(SAN),/san)
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
@@ -28,7 +30,7 @@ SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recove
 LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) $(SANFLAGS) $(CFLAGS) -pthread
 
-LIBS_client    := -lprotobuf-c
+LIBS_client    := -lprotobuf-c -levent_core -levent_extra
 LIBS_collector := -lbpf -lcap -lseccomp -levent_core -lprotobuf-c
 INC_common     := -Icommon -Ibpf -isystem $(B)/proto
 INC_client     := -Iclient $(INC_common)
@@ -40,11 +42,11 @@ PROTO     := $(B)/proto/netwatch.pb-c.h
 PROTO_OBJ := $(B)/proto/netwatch.pb-c.o $(B)/proto/google/protobuf/timestamp.pb-c.o
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
-FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz,$(d)/*.[ch]))
+FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz doc/examples,$(d)/*.[ch]))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels unit fuzz run bench format check-format install clean
+.PHONY: all test test-kernels test-deb unit fuzz run bench format check-format install deb clean
 
 all: $(B)/netwatch-collector $(B)/netwatch
 
@@ -106,7 +108,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(wildcard collector/http/*.c)
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 
-test test-kernels run bench:
+test test-kernels test-deb run bench:
 	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \
 		ARGS='$(subst ','\'',$(ARGS))' sh tests/$(@:test-%=%).sh
 
@@ -114,6 +116,8 @@ format:
 	clang-format -i $(FORMATTED)
 check-format:
 	$(Q)clang-format --dry-run -Werror $(FORMATTED)
+deb:
+	$(Q)sh collector/debian/build.sh
 compile_commands.json:
 	bear -- $(MAKE) -B all unit T=-
 
@@ -130,7 +134,12 @@ install: all $(addprefix $(B)/completion.,bash zsh fish)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard doc/*.5)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
 	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/netwatch/examples $(wildcard doc/examples/*)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/netwatch doc/netwatch-dashboard.json doc/netwatch.rules.yml
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
+	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service
+	install -D -m 644 collector/netwatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf
 clean:
 	rm -rf build compile_commands.json
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -path $(B)/deb -prune -o -name '*.d' -print 2>/dev/null)

@@ -107,10 +107,12 @@ struct nw_shared {
 	__u64 key; /* random, lowest bit: side in use */
 	__u64 want[NW_WANTS];
 	struct nw_side side[2];
-	__u32 session;	     /* counts up when programs are attached anew */
-	__u32 attached;	     /* programs are attached: a walk keeps what it finds */
-	__u32 times_session; /* counts up when somebody wants layer times after nobody did */
-	__u32 boundaries;    /* of layers, that some program was told of: enum nw_boundary */
+	__u32 session;		/* counts up when programs are attached anew */
+	__u32 attached;		/* programs are attached: a walk keeps what it finds */
+	__u32 times_session;	/* counts up when somebody wants layer times after nobody did */
+	__u32 boundaries;	/* of layers, that some program was told of: enum nw_boundary */
+	__u32 local_boundaries; /* further ones, but only in this network namespace: */
+	__u32 local_netns;	/* inode number; 0: none */
 	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
 	struct nw_interval interval[NW_INTERVALS];
 	__u32 due; /* bits of intervals whose reports are being made */

@@ -55,6 +55,7 @@ enum bpf_map_type {
 #define ETH_P_IP	 0x0800
 #define RTN_LOCAL	 2
 #define RTF_LOCAL	 0x80000000
+#define NF_ACCEPT	 1
 #define PF_KTHREAD	 0x00200000
 #define ECONNABORTED	 103
 #define ECONNRESET	 104
@@ -296,6 +297,10 @@ struct task_struct {
 	char comm[16];
 };
 
+struct nf_hook_state {
+	struct net *net;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -345,11 +350,22 @@ struct __sk_buff {
 	__u64 hwtstamp;
 };
 
+/* Of netfilter programs. */
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
+};
+
+struct bpf_iter__cgroup {
+	struct bpf_iter_meta *meta;
+	struct cgroup *cgroup;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

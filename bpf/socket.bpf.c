@@ -413,6 +413,20 @@ int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return emit_row(ctx->meta, tp, w);
 }
 
+/* A cgroup and those above it: their ids go to the iterator's reader. */
+SEC("iter/cgroup")
+int nw_walk_cgroups(struct bpf_iter__cgroup *ctx)
+{
+	struct cgroup *cgroup = ctx->cgroup;
+	__u64 id;
+
+	if (!cgroup)
+		return 0;
+	id = nw_cgroup_id(cgroup);
+	bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
+	return 0;
+}
+
 /* Nobody is subscribed any more: a listener's storage would cost each accept a copy. */
 SEC("iter/bpf_sk_storage_map")
 int nw_forget(struct bpf_iter__bpf_sk_storage_map *ctx)

@@ -20,6 +20,7 @@
 #define NW_SENDS_MAX  32
 #define NW_STAMPS_MAX 128
 #define NW_XMITS_MAX  4
+#define NW_OUTS_BITS  6
 #define NW_BATCH_NS   50000000	  /* a segment does not take longer from the link to TCP */
 #define NW_UNREAD_NS  1000000000  /* then it is told without app_ns */
 #define NW_UNSENT_NS  10000000000 /* then the queueing discipline has lost it */
@@ -119,9 +120,13 @@ struct nw_xmit {
 	struct nw_packet_times_record record;
 };
 
-/* Of a CPU. From the link to TCP, and in a driver, softirqs are off: nobody interferes. */
+/*
+ * Of a CPU. From the link to TCP, and in a driver, softirqs are off: nobody interferes. But they
+ * do with outs.
+ */
 struct nw_cpu {
-	__u64 address; /* see stamp_of */
+	__u64 address;		       /* see stamp_of */
+	__u64 outs[1 << NW_OUTS_BITS]; /* see times_local.bpf.h */
 	struct nw_stamp stamps[NW_STAMPS_MAX];
 	struct nw_xmit xmits[NW_XMITS_MAX]; /* stacked devices nest */
 };
@@ -144,6 +149,15 @@ static __always_inline void nw_has_boundary(__u32 boundary)
 {
 	if (!(READ(shared.boundaries) & boundary))
 		__sync_fetch_and_or(&shared.boundaries, boundary);
+}
+
+/* Is this boundary told of where the socket is? */
+static __always_inline bool nw_is_told(struct sock *sk, __u32 boundary)
+{
+	if (READ(shared.boundaries) & boundary)
+		return true;
+	return READ(shared.local_boundaries) & boundary &&
+	       sk->__sk_common.skc_net.net->ns.inum == READ(shared.local_netns);
 }
 
 static __always_inline bool nw_after(__u32 a, __u32 b)

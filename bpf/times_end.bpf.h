@@ -122,7 +122,7 @@ static __noinline int nw_keep(struct __sk_buff *ctx, struct tcp_sock *tp, struct
 			      const struct nw_segment *s, struct nw_times *times)
 {
 	__u64 now = bpf_ktime_get_ns(), tcp_ns;
-	__u32 boundary = boundary_of(ctx, s->direction);
+	bool told = nw_is_told(nw_sk(tp), boundary_of(ctx, s->direction));
 	struct nw_layers *t;
 
 	times->mac_ns = NW_TIME_ABSENT;
@@ -131,14 +131,14 @@ static __noinline int nw_keep(struct __sk_buff *ctx, struct tcp_sock *tp, struct
 	times->app_ns = NW_TIME_ABSENT;
 	times->qdisc_ns = NW_TIME_ABSENT;
 	if (s->direction == NW_RX) {
-		tcp_ns = take_stamp(ctx, now, boundary, times);
+		tcp_ns = take_stamp(ctx, now, told, times);
 		if (!stored || !s->length || !nw_after(nw_data_end(s), tp->rcv_nxt))
 			return false;
 		t = layers_for(ctx, tp);
 		return t && keep_rx(nw_sk(tp), t, s, now, tcp_ns, times);
 	}
 	t = stored ? layers_for(ctx, tp) : NULL;
-	return t && keep_tx(ctx, tp, t, s, now, boundary);
+	return t && keep_tx(ctx, tp, t, s, now, told);
 }
 
 #endif

@@ -37,11 +37,10 @@ int BPF_PROG(nw_times_link, struct sk_buff *skb)
 	return 0;
 }
 
-static __always_inline int ip_begins(struct sk_buff *skb, __u32 boundary)
+static __always_inline int ip_begins(struct sk_buff *skb)
 {
 	struct nw_stamp *stamp = stamp_of(skb);
 
-	nw_has_boundary(boundary);
 	if (stamp && stamp->skb == (__u64)skb)
 		stamp->ip_ns = bpf_ktime_get_ns();
 	return 0;
@@ -50,13 +49,15 @@ static __always_inline int ip_begins(struct sk_buff *skb, __u32 boundary)
 SEC("fentry/ip_rcv_core")
 int BPF_PROG(nw_times_ip4, struct sk_buff *skb)
 {
-	return ip_begins(skb, NW_RX_IP4);
+	nw_has_boundary(NW_RX_IP4);
+	return ip_begins(skb);
 }
 
 SEC("fentry/ip6_rcv_core")
 int BPF_PROG(nw_times_ip6, struct sk_buff *skb)
 {
-	return ip_begins(skb, NW_RX_IP6);
+	nw_has_boundary(NW_RX_IP6);
+	return ip_begins(skb);
 }
 
 static __always_inline int tcp_begins(struct sk_buff *skb)
@@ -91,10 +92,10 @@ static __always_inline __u64 address_of(struct __sk_buff *ctx)
 
 /*
  * What came before TCP: used once, and only by a segment that has just come, so that a buffer
- * which was seen by half of the hooks never has the time of an earlier one. The moment at which
- * TCP began, which is at latest now.
+ * which was seen by half of the hooks never has the time of an earlier one. told: where IP begins
+ * is. The moment at which TCP began, which is at latest now.
  */
-static __always_inline __u64 take_stamp(struct __sk_buff *ctx, __u64 now, __u32 boundary,
+static __always_inline __u64 take_stamp(struct __sk_buff *ctx, __u64 now, bool told,
 					struct nw_times *times)
 {
 	__u64 skb = address_of(ctx), tcp_ns, link_ns, ip_ns;
@@ -112,7 +113,7 @@ static __always_inline __u64 take_stamp(struct __sk_buff *ctx, __u64 now, __u32 
 	tcp_ns = stamp->tcp_ns ?: now;
 	if (now - link_ns > NW_BATCH_NS)
 		return now;
-	if (READ(shared.boundaries) & boundary) {
+	if (told) {
 		times->mac_ns = nw_between(link_ns, ip_ns);
 		times->ip_ns = nw_between(ip_ns, tcp_ns);
 	} else {

@@ -3,7 +3,7 @@
 #ifndef NETWATCH_TIMES_TX_BPF_H
 #define NETWATCH_TIMES_TX_BPF_H
 
-#include "times.bpf.h"
+#include "times_local.bpf.h"
 
 #define NETDEV_TX_BUSY 0x10 /* the driver did not take it: it comes again */
 
@@ -112,11 +112,11 @@ static __always_inline void pass_told(struct nw_layers *t)
 	WRITE(t->tx_told, told);
 }
 
-/* True: it waits for the next hooks. */
+/* True: it waits for the next hooks. told: where IP begins is. */
 static __always_inline bool keep_tx(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_layers *t,
-				    const struct nw_segment *s, __u64 now, __u32 boundary)
+				    const struct nw_segment *s, __u64 now, bool told)
 {
-	__u64 sent, index = READ(t->tx_head);
+	__u64 sent, ip_ns, index = READ(t->tx_head);
 	struct nw_tx *tx = &t->tx[index & (NW_TX_MAX - 1)];
 
 	pass_told(t);
@@ -128,14 +128,14 @@ static __always_inline bool keep_tx(struct __sk_buff *ctx, struct tcp_sock *tp, 
 	WRITE(tx->skb, (__u64)ctx); /* the kernel's buffer */
 	tx->queued_ns = 0;
 	tx->tcp_ns = NW_TIME_ABSENT;
-	tx->mark_ns = 0;
-	if (!(READ(shared.boundaries) & boundary)) {
-		tx->mark_ns = sent;
-	} else if (t->ip_skb == READ(tx->skb)) {
-		tx->mark_ns = t->ip_ns;
-		tx->tcp_ns = nw_between(sent, t->ip_ns);
-	}
+	ip_ns = t->ip_skb == READ(tx->skb) ? t->ip_ns : 0;
 	t->ip_skb = 0;
+	if (!told) {
+		tx->mark_ns = sent;
+	} else {
+		tx->mark_ns = ip_ns ?: take_out(READ(tx->skb), now);
+		tx->tcp_ns = nw_between(sent, tx->mark_ns);
+	}
 	nw_release(&tx->pending, index, NW_READY);
 	return true;
 }

@@ -13,7 +13,7 @@
 
 #include "cgroup.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup" /* where none is mounted: of another host */
+#define CGROUP_ROOT "/sys/fs/cgroup" /* where most hosts have it mounted */
 #define SLOTS	    8192	     /* of the hash table, a power of two */
 #define PATHS_MAX   4096 /* remembered at once; beyond it all are forgotten and found again */
 
@@ -151,18 +151,27 @@ static int directory_id(const char *path, uint64_t *id)
 	return 0;
 }
 
+/* What follows the prefix, if that ends where a name ends; else all of path. */
+static const char *behind(const char *path, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	if (strncmp(path, prefix, length) || (path[length] && path[length] != '/'))
+		return path;
+	return path + length;
+}
+
 char *cgroup_below_root(const char *path)
 {
-	const char *root = mount_point() ?: CGROUP_ROOT;
-	size_t length = strlen(root);
+	const char *rest = behind(path, mount_point() ?: CGROUP_ROOT);
 	char *below = malloc(strlen(path) + 2), *to = below;
 
 	if (!below)
 		return NULL;
-	if (!strncmp(path, root, length) && (!path[length] || path[length] == '/'))
-		path += length;
+	path = rest == path ? behind(path, CGROUP_ROOT) : rest;
 	while (*(path += strspn(path, "/"))) {
-		length = strcspn(path, "/");
+		size_t length = strcspn(path, "/");
+
 		*to++ = '/';
 		to = (char *)mempcpy(to, path, length);
 		path += length;

@@ -10,6 +10,8 @@ int list_run(struct options *options);
 int status_run(struct options *options);
 int check_run(struct options *options);
 int fields_run(struct options *options);
+int log_run(struct options *options);
+int export_run(struct options *options);
 int completion_run(struct options *options);
 int record_run(struct options *options);
 int replay_run(struct options *options);

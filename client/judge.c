@@ -105,14 +105,15 @@ static uint8_t read_address(const struct message *message, int index, uint8_t ad
 /* A name that was longer escaped than any is has bytes that no filter can name. */
 static void read_owner(struct nw_connection *c, const struct message *message)
 {
-	struct value comm = {.length = 0};
+	struct value comm;
 
 	if (!message_has(message, connection.pid))
 		return;
 	c->owner = NW_OWNER_USED_SOCKET;
 	c->pid = (uint32_t)number(message, connection.pid);
-	if (message_has(message, connection.comm))
-		comm = message->values[connection.comm];
+	if (!message_has(message, connection.comm))
+		return;
+	comm = message->values[connection.comm];
 	if (comm.length < sizeof(c->comm))
 		memcpy(c->comm, comm.data, comm.length);
 	else

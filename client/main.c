@@ -7,8 +7,13 @@
 //   filter_options*.c  options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c record.c list.c status.c check.c    one file for each command
+//   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
+//   export.c metrics*.c    export: what is counted, and from which events
+//   live*.c          its live page
+//   export_http.c export_address.c    serves it, in a thread of its own
+//   prom.c conns.c   what both need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
-//   replay.c fields.c completion*.c    those that need no collector
+//   replay*.c fields.c completion*.c    those that need no collector
 //   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
 //   resume.c child.c    --reconnect; COMMAND behind --
@@ -44,6 +49,9 @@ static const struct command commands[] = {
 	{"replay", COMMAND_REPLAY, "FILE", "Print the events of a recording", replay_run, false},
 	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,
 	 false},
+	{"log", COMMAND_LOG, "DIR", "Keep connects.log, packets.log and err.log in DIR", log_run,
+	 false},
+	{"export", COMMAND_EXPORT, NULL, "Serve /metrics to Prometheus", export_run, false},
 	{"completion", COMMAND_COMPLETION, "bash|zsh|fish", "Completion script for a shell",
 	 completion_run, false},
 	{.name = NULL},

@@ -6,6 +6,7 @@
 #include "number.h"
 
 #define DURATION_MAX (10ull * 365 * 24 * 3600 * 1000) /* ten years, in ms */
+#define SIZE_MOST    ((uint64_t)INT64_MAX)
 #define DIGITS	     "0123456789"
 
 int number_parse(const char *text, size_t length, uint64_t least, uint64_t most, uint64_t *number)
@@ -27,6 +28,22 @@ int number_parse(const char *text, size_t length, uint64_t least, uint64_t most,
 		return -ERANGE;
 	*number = value;
 	return 0;
+}
+
+int number_size(const char *text, uint64_t *bytes)
+{
+	static const char units[] = "KMG";
+	size_t digits = strspn(text, DIGITS);
+	const char *unit = text[digits] ? strchr(units, text[digits]) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+	int err;
+
+	if (text[digits] && (!unit || text[digits + 1]))
+		return -EINVAL;
+	err = number_parse(text, digits, 0, SIZE_MOST >> shift, bytes);
+	if (!err)
+		*bytes <<= shift;
+	return err;
 }
 
 /* Digits behind the point as thousandths of a unit; finer ones do not count. */

@@ -15,4 +15,7 @@ int number_parse(const char *text, size_t length, uint64_t least, uint64_t most,
  */
 int number_duration(const char *text, uint64_t *milliseconds);
 
+/* Bytes: "4096", "64K", "10M", "1G". 0, -EINVAL, or -ERANGE. */
+int number_size(const char *text, uint64_t *bytes);
+
 #endif

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "export.h"
 #include "log.h"
+#include "metrics.h"
 #include "options.h"
 #include "sock.h"
 
@@ -174,30 +176,38 @@ static int check_commands(const struct options *options)
 	return 0;
 }
 
+/* Adds those of a list. Only the first has to be offered, or with optional not even that. */
+static void add_categories(struct categories *categories, const char *names, bool optional)
+{
+	char name[32];
+
+	for (; names; optional = true) {
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(names, ","), names);
+		categories_add(categories, name, optional);
+		names = strchr(names, ',');
+		names += names ? 1 : 0;
+	}
+}
+
 /* The letters add to --events, or else to the default; what they imply is optional. */
 static int settle_categories(struct options *options)
 {
 	struct categories *categories = &options->categories;
+	bool export = options->command->bit == COMMAND_EXPORT;
 
 	options->chosen = categories->count || options->closed || options->times;
-	if (!categories->count) {
-		categories_add(categories, "conn", true);
-		categories_add(categories, "packet", true);
-	}
+	if (!categories->count)
+		add_categories(categories, export ? EXPORT_CATEGORIES : "conn,packet", true);
 	for (size_t i = 0; i < options_count; i++) {
-		const char *names = options->seen[i] ? options_table[i].categories : NULL;
-		char name[32];
-
-		options->chosen |= names != NULL;
-		for (bool first = true; names; first = false) {
-			snprintf(name, sizeof(name), "%.*s", (int)strcspn(names, ","), names);
-			categories_add(categories, name, !first);
-			names = strchr(names, ',');
-			names += names ? 1 : 0;
-		}
+		if (!options->seen[i] || !options_table[i].categories)
+			continue;
+		options->chosen = true;
+		add_categories(categories, options_table[i].categories, false);
 	}
 	if (!options->times)
 		return 0;
+	if (export)
+		return categories_add(categories, "packet", false);
 	if (categories_have(categories, "packet"))
 		return categories_add(categories, "packet", false);
 	log_error("--time adds to packet events, and --events leaves them out");
@@ -207,7 +217,8 @@ static int settle_categories(struct options *options)
 /* What would have no effect is a mistake. */
 static int settle_interval(const struct options *options)
 {
-	if (!options->interval || categories_have(&options->categories, "tcpinfo"))
+	if (!options->interval || categories_have(&options->categories, "tcpinfo") ||
+	    options->command->bit == COMMAND_LOG) /* which rewrites connects.log */
 		return 0;
 	log_error("--interval is of tcpinfo events, and --extra is not given");
 	return -EINVAL;
@@ -251,6 +262,8 @@ int options_parse(struct options *options, int argc, char **argv, const struct c
 		.socket = SOCK_DEFAULT_PATH,
 		.writer = &writer_table,
 		.out = STDOUT_FILENO,
+		.ports = METRICS_PORTS,
+		.listen = EXPORT_LISTEN,
 	};
 	err = filter_options_init(&options->filter);
 	if (!err)

@@ -15,7 +15,7 @@
 #include "filter_options.h"
 #include "writer.h"
 
-#define OPTIONS_MAX 64 /* rows of the table */
+#define OPTIONS_MAX 96 /* rows of the table */
 
 struct options;
 
@@ -49,6 +49,8 @@ enum {
 	COMMAND_COMPLETION = 1 << 5,
 	COMMAND_RECORD = 1 << 6,
 	COMMAND_REPLAY = 1 << 7,
+	COMMAND_LOG = 1 << 8,
+	COMMAND_EXPORT = 1 << 9,
 	COMMAND_ALL = -1,
 };
 
@@ -87,9 +89,12 @@ struct options {
 	const struct time_format *time; /* or NULL: the writer's own */
 	uint64_t count;			/* events to print, or 0: all */
 	uint64_t duration;		/* milliseconds, or 0: until stopped */
-	uint64_t interval; /* milliseconds between reports, or 0: the collector's default */
-	uint64_t last;	   /* events of the collector's history, or 0 */
-	uint64_t since;	   /* milliseconds of it, or 0 */
+	uint64_t interval;  /* milliseconds between reports, or 0: the collector's default */
+	uint64_t max_size;  /* bytes of a log file, or 0: the default */
+	uint64_t ports;	    /* of export: listening ports with series of their own */
+	const char *listen; /* of export: ADDRESS:PORT */
+	uint64_t last;	    /* events of the collector's history, or 0 */
+	uint64_t since;	    /* milliseconds of it, or 0 */
 	bool closed, no_existing, no_follow, stats, quiet, verbose;
 	bool reconnect, fail_on_loss, no_header;
 	bool times, extra;

@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "color.h"
+#include "export.h"
 #include "log.h"
+#include "logfile.h"
+#include "metrics.h"
 #include "number.h"
 #include "options.h"
 #include "sock.h"
@@ -95,6 +98,26 @@ static int set_interval(struct options *options, const struct option_row *row, c
 	return 0;
 }
 
+static int set_size(struct options *options, const struct option_row *row, const char *name,
+		    const char *argument)
+{
+	uint64_t *size = (uint64_t *)((char *)options + row->target);
+
+	if (number_size(argument, size) || *size < LOGFILE_SIZE_MIN)
+		return bad("size", argument, name, "at least 64K, such as 10M or 1G");
+	return 0;
+}
+
+static int set_ports(struct options *options, const struct option_row *row, const char *name,
+		     const char *argument)
+{
+	uint64_t *ports = (uint64_t *)((char *)options + row->target);
+
+	if (number_parse(argument, strlen(argument), 0, METRICS_PORTS_MAX, ports))
+		return bad("number", argument, name, "0 to 1024");
+	return 0;
+}
+
 /* One of the row's words: its index, counted from 1. */
 static int set_word(struct options *options, const struct option_row *row, const char *name,
 		    const char *argument)
@@ -161,9 +184,11 @@ static int set_fields(struct options *options, const struct option_row *row, con
 }
 
 #define LIVE		     (COMMAND_SUBSCRIBE | COMMAND_RECORD)
+#define SINK		     (COMMAND_LOG | COMMAND_EXPORT)
 #define STREAM		     (LIVE | COMMAND_REPLAY)
-#define WATCH		     (STREAM | COMMAND_LIST)
-#define SHOW		     (WATCH & ~COMMAND_RECORD)
+#define READ		     (STREAM | COMMAND_LIST)
+#define WATCH		     (READ | SINK)
+#define SHOW		     (READ & ~COMMAND_RECORD)
 #define MEMBER(set_, member) .set = (set_), .target = offsetof(struct options, member)
 #define FLAG(member)	     MEMBER(set_flag, member)
 #define FILTER(what, set_) \
@@ -177,18 +202,18 @@ static int set_fields(struct options *options, const struct option_row *row, con
 const struct option_row options_table[] = {
 	{.help = "What to watch:"},
 	{"events", {}, 0, "LIST", "exactly these categories, such as conn,packet",
-	 STREAM, .set = set_events, .complete = COMPLETE_CATEGORIES},
-	{"all", {}, 'a', NULL, "closed connections too", WATCH, FLAG(closed)},
+	 STREAM | SINK, .set = set_events, .complete = COMPLETE_CATEGORIES},
+	{"all", {}, 'a', NULL, "closed connections too", READ | COMMAND_LOG, FLAG(closed)},
 	{"time", {}, 't', NULL, "time spent in each layer, in packet events",
-	 STREAM, FLAG(times)},
+	 STREAM | SINK, FLAG(times)},
 	{"retrans", {}, 'r', NULL, "add retransmissions",
-	 STREAM, .set = set_letter, .categories = "retransmit,congestion"},
+	 STREAM | COMMAND_LOG, .set = set_letter, .categories = "retransmit,congestion"},
 	{"err", {}, 'e', NULL, "add errors: bad sequences and checksums, resets, drops",
-	 STREAM, .set = set_letter, .categories = "error"},
+	 STREAM | COMMAND_LOG, .set = set_letter, .categories = "error"},
 	{"extra", {}, 'x', NULL, "add each connection's counters",
-	 WATCH, FLAG(extra), .categories = "tcpinfo,congestion"},
+	 READ | COMMAND_LOG, FLAG(extra), .categories = "tcpinfo,congestion"},
 	{"http", {}, 'i', NULL, "add HTTP requests and responses",
-	 STREAM, .set = set_letter, .categories = "http"},
+	 STREAM | COMMAND_LOG, .set = set_letter, .categories = "http"},
 
 	{.help = "Which of it (a list, or the same option again, means or; different ones mean and):"},
 	{"sport", {"lport"}, 's', "PORTS", "local port, such as 80,443,8000-8100",
@@ -212,20 +237,20 @@ const struct option_row options_table[] = {
 	{"cgroup", {}, 0, "PATH", "cgroup, with those below it", WATCH, FILTER(cgroups, cgroup),
 	 .complete = COMPLETE_DIRECTORIES},
 	{"http-method", {}, 0, "METHOD", "of HTTP events only: the method, such as GET,HEAD",
-	 STREAM, HTTP(texts, method)},
+	 STREAM | SINK, HTTP(texts, method)},
 	{"http-host", {}, 0, "NAME", "of HTTP events only: the host asked for, without a port",
-	 STREAM, HTTP(texts, host)},
+	 STREAM | SINK, HTTP(texts, host)},
 	{"http-path", {}, 0, "GLOB", "of HTTP events only: the path, such as '/api/*'",
-	 STREAM, HTTP(texts, path)},
+	 STREAM | SINK, HTTP(texts, path)},
 	{"http-status", {}, 0, "STATUS", "of HTTP events only responses such as 404,500-599",
-	 STREAM, HTTP(statuses, status)},
+	 STREAM | SINK, HTTP(statuses, status)},
 	{"min-latency", {}, 0, "TIME", "of HTTP events only responses that took so long, as 10ms",
-	 STREAM, HTTP(latencies, min_latency_us)},
+	 STREAM | SINK, HTTP(latencies, min_latency_us)},
 	{"not", {}, 0, NULL, "turn the one option after it round", WATCH, FLAG(negate)},
 
 	{.help = "How it comes out, and when it ends:"},
 	{"output", {}, 'o', "FORMAT", "table (default), compact, json, csv, or pb, the raw stream",
-	 COMMAND_ALL & ~(COMMAND_COMPLETION | COMMAND_RECORD), MEMBER(set_word, format), .words = writer_words},
+	 COMMAND_ALL & ~(COMMAND_COMPLETION | COMMAND_RECORD | SINK), MEMBER(set_word, format), .words = writer_words},
 	{"fields", {}, 0, "LIST", "columns of table and csv, such as time,raddr,conn.event",
 	 SHOW, .set = set_fields, .complete = COMPLETE_COLUMNS},
 	{"no-header", {}, 'H', NULL, "leave out the header of table and csv", SHOW,
@@ -234,11 +259,11 @@ const struct option_row options_table[] = {
 	 SHOW, MEMBER(set_word, time_word), .words = time_format_words},
 	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", SHOW,
 	 MEMBER(set_word, color), .words = color_words},
-	{"count", {}, 'c', "N", "end after N events", WATCH, MEMBER(set_count, count)},
+	{"count", {}, 'c', "N", "end after N events", READ, MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
-	 LIVE, MEMBER(set_duration, duration)},
+	 LIVE | SINK, MEMBER(set_duration, duration)},
 	{"interval", {}, 0, "TIME", "time between reports of counters (1s), at least 100ms",
-	 LIVE, MEMBER(set_interval, interval)},
+	 LIVE | SINK, MEMBER(set_interval, interval)},
 	{"last", {}, 0, "N", "begin with N events of the collector's history",
 	 LIVE, MEMBER(set_count, last)},
 	{"since", {}, 0, "TIME", "begin with what its history holds of that time, such as 5m",
@@ -248,11 +273,17 @@ const struct option_row options_table[] = {
 	{"no-existing", {}, 0, NULL, "leave out the connections that existed before",
 	 STREAM, FLAG(no_existing)},
 	{"reconnect", {}, 0, NULL, "when the collector goes away, wait for it and go on",
-	 LIVE, FLAG(reconnect)},
-	{"fail-on-loss", {}, 0, NULL, "exit with 6 when events were lost", STREAM,
+	 LIVE | COMMAND_LOG, FLAG(reconnect)},
+	{"fail-on-loss", {}, 0, NULL, "exit with 6 when events were lost", STREAM | COMMAND_LOG,
 	 FLAG(fail_on_loss)},
 	{"stats", {}, 0, NULL, "at the end, the account as one JSON object on stderr",
-	 STREAM, FLAG(stats)},
+	 STREAM | COMMAND_LOG, FLAG(stats)},
+	{"max-size", {}, 0, "SIZE", "of packets.log and err.log, before they are rotated (64M)",
+	 COMMAND_LOG, MEMBER(set_size, max_size)},
+	{"listen", {}, 0, "ADDRESS:PORT", "where to serve, instead of " EXPORT_LISTEN,
+	 COMMAND_EXPORT, MEMBER(set_string, listen)},
+	{"backlog-ports", {}, 0, "N", "listening ports with series of their own (64); 0: none",
+	 COMMAND_EXPORT, MEMBER(set_ports, ports)},
 	{"quiet", {}, 'q', NULL, "no hints, no progress and no summary on stderr; errors and losses are told", COMMAND_ALL,
 	 FLAG(quiet)},
 	{"verbose", {}, 'v', NULL, "say on stderr when the subscription is live", COMMAND_ALL,

@@ -20,7 +20,7 @@ struct recording {
 	struct session session; /* first: its functions get it as such */
 	const char *path;	/* NULL: stdout */
 	bool created;
-	int64_t live_ms; /* when it began */
+	int64_t live_ms; /* when it began; of history alone, when it was asked for */
 };
 
 /* What an earlier recording holds is gone only when there is another one. */
@@ -111,10 +111,10 @@ static int record(struct recording *recording, const struct options *options)
 	progress_end();
 	if (recording->path)
 		status = close_file(recording, status);
-	if (session->account.begun && status != EXIT_OUTPUT)
+	if ((session->account.begun || session->once) && status != EXIT_OUTPUT)
 		progress_summary(session, recording->path ? recording->path : "stdout",
 				 (uint64_t)(session_now() - recording->live_ms));
-	if (options->stats && session->account.begun)
+	if (options->stats && (session->account.begun || session->once))
 		subscribe_stats(&session->account);
 	session_deinit(session);
 	return status;
@@ -122,7 +122,7 @@ static int record(struct recording *recording, const struct options *options)
 
 int record_run(struct options *options)
 {
-	struct recording recording = {.path = options->argument};
+	struct recording recording = {.path = options->argument, .live_ms = session_now()};
 	int status = subscribe_prepare(options);
 
 	options->writer = &writer_recording;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,190 +10,19 @@
 #include "commands.h"
 #include "event.h"
 #include "exit.h"
-#include "judge.h"
 #include "log.h"
 #include "progress.h"
+#include "replay.h"
 #include "reply.h"
-#include "session.h"
 #include "stop.h"
 #include "subscribe.h"
 #include "version.h"
 
-struct replay {
-	struct session session; /* first: its functions get it as such */
-	const char *name;	/* of the file, for messages */
-	uint64_t size;		/* of it, or 0: not known */
-	uint64_t at;		/* bytes of it that were taken */
-	struct judge judge;
-	uint64_t categories; /* members of Event that are printed, one bit each */
-	bool closed;	     /* CLOSE too */
-	uint64_t delivered, filtered;
-	int64_t first_us, last_us; /* times of the first and the last event */
-	Netwatch__Bye *bye;	   /* the recording's, or NULL */
-};
-
-static const struct schema *reply_schema, *conn_schema;
+static const struct schema *reply_schema;
 
 static struct replay *replay_of(struct session *session)
 {
 	return (struct replay *)session;
-}
-
-/* ----------------------------------------------------- what is to be printed */
-
-static unsigned index_of(const struct event *event)
-{
-	return (unsigned)(event->category - event_schema()->fields);
-}
-
-/* EXISTING, CLOSE, ...; 0: something else happened. */
-static uint64_t stage_of(const struct event *event)
-{
-	return event->category->message == conn_schema && event->detail.present & 1
-		       ? event->detail.values[0].number
-		       : 0;
-}
-
-static void keep_time(struct replay *replay, const struct event *event)
-{
-	uint32_t nanoseconds;
-	struct value time;
-	int64_t seconds;
-
-	if (!event_time(event, &time) || message_time(time, &seconds, &nanoseconds) ||
-	    seconds < 0 || seconds > INT32_MAX * 8ll)
-		return;
-	replay->last_us = seconds * 1000000 + nanoseconds / 1000;
-	if (!replay->first_us)
-		replay->first_us = replay->last_us;
-}
-
-static bool asked_for(const struct replay *replay, const struct event *event)
-{
-	uint64_t stage = stage_of(event);
-
-	return replay->categories >> index_of(event) & 1 &&
-	       (stage != NETWATCH__CONN__STAGE__CLOSE || replay->closed) &&
-	       (stage != NETWATCH__CONN__STAGE__EXISTING || !replay->session.options->no_existing);
-}
-
-/* EXISTING is in no account. */
-static bool keeps(struct session *session, const struct event *event)
-{
-	struct replay *replay = replay_of(session);
-	bool counts = stage_of(event) != NETWATCH__CONN__STAGE__EXISTING;
-	enum verdict verdict;
-
-	keep_time(replay, event);
-	if (!asked_for(replay, event))
-		return false;
-	verdict = judge_event(&replay->judge, event);
-	replay->filtered += counts && verdict == JUDGE_FILTERS;
-	replay->delivered += counts && verdict == JUDGE_ACCEPTS;
-	return verdict == JUDGE_ACCEPTS;
-}
-
-/* Nothing is printed of what was recorded without: say so. */
-static void tell_missing(const struct replay *replay, struct categories *asked,
-			 const Netwatch__Hello *hello)
-{
-	for (size_t i = 0; i < asked->count; i++) {
-		size_t k = 0;
-
-		while (k < hello->n_category && strcmp(hello->category[k], asked->names[i]))
-			k++;
-		if (k == hello->n_category && !asked->optional[i] &&
-		    !replay->session.options->quiet)
-			log_warn("%s has no %s events: it was recorded without", replay->name,
-				 asked->names[i]);
-		asked->optional[i] = true;
-	}
-}
-
-/* Those of the recording, when no option says which. */
-static void settle_categories(struct replay *replay, const Netwatch__Hello *hello)
-{
-	struct session *session = &replay->session;
-	struct categories *asked = &session->asked;
-
-	if (session->options->chosen)
-		*asked = session->options->categories;
-	else if (!hello->n_category)
-		categories_add_all(asked);
-	for (size_t i = 0; !session->options->chosen && i < hello->n_category; i++)
-		categories_add(asked, hello->category[i], true); /* or it is not known here */
-	if (hello->n_category) {
-		tell_missing(replay, asked, hello);
-		categories_settle(asked, hello->category, hello->n_category);
-	}
-	for (size_t i = 0; i < asked->count; i++)
-		replay->categories |= 1ull << schema_find(event_schema(), asked->names[i]);
-}
-
-/* ---------------------------------------------------------------- the account */
-
-/* Everything is printed, so the account is the recording's. */
-static bool is_whole(const struct replay *replay)
-{
-	const struct options *options = replay->session.options;
-
-	return replay->bye && replay->judge.all && !options->chosen && !options->no_existing;
-}
-
-/* What was lost may or may not have been asked for: it counts. */
-static void make_totals(const struct replay *replay, Netwatch__Totals *totals)
-{
-	const struct session *session = &replay->session;
-	const Netwatch__Totals *old = replay->bye ? replay->bye->totals : NULL;
-
-	totals->has_matched = totals->has_delivered = totals->has_filtered = true;
-	totals->has_lost_kernel = totals->has_lost_queue = totals->has_duration_us = true;
-	totals->delivered = replay->delivered;
-	totals->filtered = replay->filtered;
-	totals->lost_kernel = session->losses.kernel;
-	totals->lost_queue = session->losses.queue;
-	totals->matched =
-		totals->delivered + totals->filtered + totals->lost_kernel + totals->lost_queue;
-	if (old && old->has_duration_us)
-		totals->duration_us = old->duration_us;
-	else if (replay->last_us > replay->first_us)
-		totals->duration_us = (uint64_t)(replay->last_us - replay->first_us);
-}
-
-/* For --stats, and for a bye. */
-static void settle_account(struct replay *replay)
-{
-	struct account *account = &replay->session.account;
-
-	account->sum = (Netwatch__Totals)NETWATCH__TOTALS__INIT;
-	account->begun = account->given = 1;
-	if (is_whole(replay) && replay->bye->totals)
-		account->sum = *replay->bye->totals;
-	else
-		make_totals(replay, &account->sum);
-}
-
-/* Formats that have a bye get one, but from a recording without. */
-static int write_bye(struct replay *replay)
-{
-	Netwatch__Bye made = NETWATCH__BYE__INIT, *bye = replay->bye ? replay->bye : &made;
-	Netwatch__Totals *totals = bye->totals;
-	uint8_t *data;
-	size_t size;
-
-	made.has_reason = true;
-	made.reason = NETWATCH__BYE__REASON__DONE;
-	if (totals || !replay->bye)
-		bye->totals = &replay->session.account.sum;
-	size = netwatch__bye__get_packed_size(bye);
-	data = malloc(size + 1);
-	if (data) {
-		netwatch__bye__pack(bye, data);
-		reply_forward(&replay->session, NETWATCH__REPLY__REPLY_BYE, data, size);
-		free(data);
-	}
-	bye->totals = totals;
-	return data ? 0 : -ENOMEM;
 }
 
 /* ------------------------------------------------------------------- messages */
@@ -236,7 +64,7 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 		if (session->options->verbose)
 			log_info("%s was recorded from %s", replay_of(session)->name,
 				 hello->program ? hello->program : "a program without a name");
-		settle_categories(replay_of(session), hello);
+		replay_settle_categories(replay_of(session), hello);
 		session->requested = true;
 		if (reply_keep_hello(session, hello, true)) {
 			log_error("out of memory");
@@ -403,14 +231,14 @@ static void finish(struct replay *replay)
 	struct session *session = &replay->session;
 	int err;
 
-	settle_account(replay);
+	replay_settle_account(replay);
 	if (session->status || !session->requested)
 		return;
 	if (replay->bye && (session->have || replay->at < replay->size)) {
 		damaged(replay, "something follows the recording's end");
 		return;
 	}
-	err = write_bye(replay);
+	err = replay_write_bye(replay);
 	if (!err)
 		err = output_flush(&session->output);
 	if (err)
@@ -441,14 +269,13 @@ static int open_file(struct replay *replay, const char *path)
 
 static int init(struct replay *replay, const struct options *options)
 {
-	static const struct session_ops ops = {.keeps = keeps};
+	static const struct session_ops ops = {.keeps = replay_keeps};
 	int status = session_init(&replay->session, options, &ops);
 
 	if (status)
 		return status;
 	reply_schema = schema_get(&netwatch__reply__descriptor);
-	conn_schema = schema_get(&netwatch__conn__descriptor);
-	if (!reply_schema || !conn_schema) {
+	if (!reply_schema) {
 		log_error("out of memory");
 		return EXIT_ERROR;
 	}

@@ -33,7 +33,7 @@ static void end(struct session *session, int status)
 	session->status = status;
 }
 
-int reply_start(struct session *session)
+static int start(struct session *session)
 {
 	const struct options *options = session->options;
 	const struct writer *writer = options->writer;
@@ -45,12 +45,8 @@ int reply_start(struct session *session)
 		.columns = &options->columns,
 		.time = options->time,
 	};
-	int err = 0;
+	int err = session->ops->begin ? session->ops->begin(session) : 0;
 
-	if (session->started)
-		return 0;
-	if (session->ops->begin)
-		err = session->ops->begin(session);
 	if (err)
 		return err;
 	session->started = true;
@@ -64,6 +60,11 @@ int reply_start(struct session *session)
 		writer->reply(&session->output, NETWATCH__REPLY__REPLY_HELLO, session->hello,
 			      session->hello_size);
 	return 0;
+}
+
+int reply_start(struct session *session)
+{
+	return session->started || session->ops->event ? 0 : start(session);
 }
 
 void reply_forward(struct session *session, uint32_t number, const uint8_t *data, size_t size)
@@ -152,8 +153,13 @@ static int write_event(struct session *session, const struct event *event)
 {
 	const struct writer *writer = session->options->writer;
 	struct output *output = &session->output;
-	int err = output_begin(output);
+	int err;
 
+	if (session->ops->event) {
+		session->ops->event(session, event);
+		return 0;
+	}
+	err = output_begin(output);
 	if (err)
 		return err;
 	writer->event(output, event);
@@ -180,6 +186,8 @@ static void count_loss(struct session *session, const struct message *lost)
 static int on_loss(struct session *session, const struct event *event)
 {
 	count_loss(session, &event->detail);
+	if (session->ops->event)
+		session->ops->event(session, event);
 	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The loop: wait, read all there is, print all of it, write it out, wait again.
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -56,9 +57,17 @@ int session_fail_output(struct session *session, int err)
 	return session->status = EXIT_OUTPUT;
 }
 
+void session_fail(struct session *session, int status)
+{
+	session->ended = session->mute = true;
+	session->status = status;
+}
+
 void session_disconnected(struct session *session, const char *why)
 {
 	session->ended = true;
+	if (session->ops->disconnected)
+		session->ops->disconnected(session);
 	session->resume.wanted =
 		session->options->reconnect && session->account.begun && !session->stopping;
 	if (session->resume.wanted) {
@@ -124,6 +133,13 @@ void session_timer(struct session *session, int milliseconds,
 {
 	session->timer = timer;
 	session->timer_at = milliseconds ? session_now() + milliseconds : 0;
+}
+
+int session_interval(const struct options *options, int other)
+{
+	if (!options->interval)
+		return other;
+	return options->interval < INT_MAX ? (int)options->interval : INT_MAX;
 }
 
 /* Milliseconds until the timer is due, or -1. Calls it when it is. */
@@ -249,6 +265,8 @@ static void loop(struct session *session)
 		wait = session->ended ? 0 : run_timer(session);
 		if (!session->ended && session_wait(session, wait))
 			receive(session);
+		if (session->ops->settled && !session->mute)
+			session->ops->settled(session);
 		err = session->mute ? 0 : output_flush(&session->output);
 		if (err)
 			session_fail_output(session, err);

@@ -44,6 +44,12 @@ struct session_ops {
 	uint32_t number;
 	const char *name; /* of the request, where a collector may be too old for it; else NULL */
 	bool snapshot;	  /* the events tell of now, not of what happens */
+	/* Takes each event, losses too, instead of the writer. NULL: the writer. */
+	void (*event)(struct session *session, const struct event *event);
+	/* What was there to read has been told: before waiting for more. NULL: no matter. */
+	void (*settled)(struct session *session);
+	/* There is no subscription any more; another one may follow. NULL: no matter. */
+	void (*disconnected)(struct session *session);
 };
 
 /* The account of all subscriptions of a session that gave one. */
@@ -118,8 +124,14 @@ void session_note(const struct session *session, const char *text);
 void session_timer(struct session *session, int milliseconds,
 		   void (*timer)(struct session *session));
 
+/* Milliseconds of --interval for a timer, or what it is if not given. */
+int session_interval(const struct options *options, int other);
+
 /* Waits for something to read, at most that long (-1: for ever). True: there is. */
 bool session_wait(struct session *session, int milliseconds);
+
+/* Ends with that exit status; a message was told. */
+void session_fail(struct session *session, int status);
 
 /* The output cannot be written: ends the session. Returns its exit status. */
 int session_fail_output(struct session *session, int err);

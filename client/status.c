@@ -83,7 +83,7 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, status->scope);
 	uint64_t minutes = status->uptime_s / 60;
-	char uptime[64];
+	char uptime[64], cost[64];
 
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 "d %02u:%02u:%02u", minutes / 1440,
 		 (unsigned)(minutes / 60 % 24), (unsigned)(minutes % 60),
@@ -92,6 +92,10 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
+	snprintf(cost, sizeof(cost), "%" PRIu64 ".%03u s of CPU time", status->cpu_us / 1000000,
+		 (unsigned)(status->cpu_us / 1000 % 1000));
+	if (status->has_cpu_us)
+		put_line(output, "cost", cost);
 	put_count(output, "unseen", status->unseen, "events, skipped by the kernel");
 	put_count(output, "no storage", status->no_storage,
 		  "times no memory beside a socket: less is told of it");

@@ -39,6 +39,7 @@ static const struct category_hook iterators[] = {
 	{.name = "iter/bpf_sk_storage_map",
 	 .without = "an accepted connection is told when its process first reads from it, or at "
 		    "its end"},
+	{.name = "iter/cgroup", .without = "no filter by cgroup keeps an event of the history"},
 };
 
 static char *text(const char *constant)
@@ -74,9 +75,11 @@ static void fill_category(struct row *row, const struct probe *probe, const char
 	for (size_t i = 0; category && category->hooks[i].name && i < HOOKS_MAX; i++) {
 		const struct category_hook *hook = &category->hooks[i];
 
+		bool needed = !hook->instead || probe_hook_refusal(probe, category, hook->instead);
+
 		fill_facility(&row->hooks[i], hook->name,
 			      probe_hook_refusal(probe, category, hook->name),
-			      ready ? hook->without : NULL);
+			      ready && needed ? hook->without : NULL);
 		m->hook[m->n_hook++] = &row->hooks[i];
 	}
 }

@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 
 #include "hooks.h"
+#include "netfilter.h"
 
 #define HIDE	      "NETWATCH_HIDE_HOOKS"
 #define ARGS	      "args_"
@@ -23,6 +24,8 @@
 
 static const char *try_function(const struct btf *btf, const char *name, enum bpf_attach_type type);
 static const char *try_cgroup(const struct btf *btf, const char *name, enum bpf_attach_type type);
+static const char *try_netfilter(const struct btf *btf, const char *name,
+				 enum bpf_attach_type type);
 
 /* A hook is there when the kernel's BTF has a type by which libbpf finds it. */
 static const struct kind {
@@ -41,6 +44,7 @@ static const struct kind {
 	{"fexit/", "", BTF_KIND_FUNC, "this kernel has no such function", try_function,
 	 BPF_TRACE_FEXIT},
 	{"cgroup_skb/", NULL, 0, NULL, try_cgroup, 0},
+	{NETFILTER_SECTION, NULL, 0, NULL, try_netfilter, 0},
 };
 
 static const char *try_function(const struct btf *btf, const char *name, enum bpf_attach_type type)
@@ -96,6 +100,13 @@ static const char *try_cgroup(const struct btf *btf, const char *name, enum bpf_
 		return "no cgroup v2 hierarchy is mounted";
 	close(fd);
 	return NULL;
+}
+
+static const char *try_netfilter(const struct btf *btf, const char *name, enum bpf_attach_type type)
+{
+	(void)btf;
+	(void)type;
+	return netfilter_refusal(name);
 }
 
 static bool is_hidden(const char *section)

@@ -11,9 +11,10 @@ struct btf;
 
 /*
  * Why programs of this section ("tp_btf/...", "iter/...", "fentry/...", "fexit/...",
- * "cgroup_skb/...") cannot be used with the kernel of that BTF, as a constant; NULL: they can.
- * Functions are tried with an empty program, since a kernel may refuse such programs
- * altogether, or for one function; so this is for set-up, with the privilege to load.
+ * "cgroup_skb/...", "netfilter/...") cannot be used with the kernel of that BTF, as a constant;
+ * NULL: they can. Functions and netfilter are tried with an empty program, since a kernel may
+ * refuse such programs altogether, or for one function; so this is for set-up, with the privilege
+ * to load.
  *
  * For tests, NETWATCH_HIDE_HOOKS in root's environment lists hooks to do without, separated by
  * commas.

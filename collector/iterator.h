@@ -3,6 +3,8 @@
 #ifndef NETWATCH_ITERATOR_H
 #define NETWATCH_ITERATOR_H
 
+#include <stdint.h>
+
 struct bpf_link;
 struct probe;
 
@@ -17,6 +19,9 @@ struct iterator {
  */
 int iterator_open(struct iterator *iterator, const struct probe *probe, const char *program,
 		  const char *map);
+/* The same over a cgroup and those above it; -ENOENT: there is none of that id. */
+int iterator_open_cgroup(struct iterator *iterator, const struct probe *probe, const char *program,
+			 uint64_t id);
 /* Legal for a closed one. */
 void iterator_close(struct iterator *iterator);
 

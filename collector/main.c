@@ -27,7 +27,7 @@
  *   cgroups.c    which cgroup is below which
  *   requests.c   what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
- *   findings.c, hooks.c  what this kernel can do, and why not
+ *   findings.c, hooks.c, netfilter.c  what this kernel can do, and why not
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -291,9 +291,9 @@ static int serve(struct collector *c)
 	char status[sizeof("serving ") + sizeof(c->listener.path)];
 
 	snprintf(status, sizeof(status), "serving %s", c->listener.path);
+	log_never_wait();
 	log_info("%s", status);
 	service_ready(&c->service, status);
-	log_never_wait();
 	event_base_dispatch(c->server.base);
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #include "privilege.h"
 
-/* cgroup_skb programs are attached on demand, and that needs this one. */
+/* cgroup_skb and netfilter programs are attached on demand, and that needs this one. */
 static const cap_value_t kept = CAP_NET_ADMIN;
 
 static int become(uid_t uid, gid_t gid)

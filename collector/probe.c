@@ -14,6 +14,7 @@
 #include "category.h"
 #include "hooks.h"
 #include "log.h"
+#include "netfilter.h"
 #include "probe.h"
 #include "probe_table.h"
 #include "refusal.h"
@@ -59,8 +60,11 @@ static int open_object(struct probe *probe, const struct category *category, con
 	{
 		if (probe->n_programs == PROGRAMS_MAX)
 			return -E2BIG;
+		if (!strncmp(bpf_program__section_name(bpf), NETFILTER_SECTION,
+			     strlen(NETFILTER_SECTION)))
+			netfilter_set_type(bpf);
 		probe->programs[probe->n_programs++] =
-			(struct program){.bpf = bpf, .category = category};
+			(struct program){.bpf = bpf, .category = category, .link = -1};
 	}
 	return 0;
 }

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "category.h"
 #include "log.h"
+#include "netfilter.h"
 #include "privilege.h"
 #include "probe.h"
 #include "probe_table.h"
@@ -24,38 +26,55 @@ static bool is_body(const struct bpf_program *bpf)
 	return false;
 }
 
-static struct bpf_link *attach_tracing(const struct probe *probe, struct bpf_program *bpf)
+static int attach_tracing(const struct probe *probe, struct bpf_program *bpf)
+{
+	int fd = bpf_link_create(bpf_program__fd(bpf), 0, bpf_program__expected_attach_type(bpf),
+				 NULL);
+
+	(void)probe;
+	return fd < 0 ? -errno : fd;
+}
+
+static int attach_cgroup(const struct probe *probe, struct bpf_program *bpf)
+{
+	int fd = bpf_link_create(bpf_program__fd(bpf), probe->cgroup,
+				 bpf_program__expected_attach_type(bpf), NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int attach_netfilter(const struct probe *probe, struct bpf_program *bpf)
 {
 	(void)probe;
-	return bpf_program__attach(bpf);
+	return netfilter_link(bpf_program__section_name(bpf) + strlen(NETFILTER_SECTION),
+			      bpf_program__fd(bpf));
 }
 
-static struct bpf_link *attach_cgroup(const struct probe *probe, struct bpf_program *bpf)
-{
-	struct bpf_link *link = NULL;
-	int err = privilege_raise(true), saved;
-
-	if (err) {
-		errno = -err;
-		return NULL;
-	}
-	link = bpf_program__attach_cgroup(bpf, probe->cgroup);
-	saved = errno;
-	privilege_raise(false);
-	errno = saved;
-	return link;
-}
-
-/* How programs are attached, by their sections; others, such as iterators, are not. */
+/*
+ * How programs are attached, by their sections; others, such as iterators, are not. The file
+ * descriptor of a link, or -errno.
+ */
 static const struct attachment {
 	const char *section;
-	struct bpf_link *(*attach)(const struct probe *probe, struct bpf_program *bpf);
+	int (*attach)(const struct probe *probe, struct bpf_program *bpf);
+	bool needs_capability;
 } attachments[] = {
-	{"tp_btf/", attach_tracing},
-	{"fentry/", attach_tracing},
-	{"fexit/", attach_tracing},
-	{"cgroup_skb/", attach_cgroup},
+	{"tp_btf/", attach_tracing, false},	     {"fentry/", attach_tracing, false},
+	{"fexit/", attach_tracing, false},	     {"cgroup_skb/", attach_cgroup, true},
+	{NETFILTER_SECTION, attach_netfilter, true},
 };
+
+static int attach(const struct attachment *how, const struct probe *probe, struct bpf_program *bpf)
+{
+	int err = how->needs_capability ? privilege_raise(true) : 0, link;
+
+	if (err)
+		return err;
+	link = how->attach(probe, bpf);
+	if (how->needs_capability)
+		privilege_raise(false);
+	return link;
+}
 
 static const struct attachment *attachment_of(const struct program *p)
 {
@@ -90,10 +109,10 @@ static void detach_unwanted(struct probe *probe, uint64_t wants)
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		struct program *p = &probe->programs[i];
 
-		if (!p->link || wanted(p, wants))
+		if (p->link < 0 || wanted(p, wants))
 			continue;
-		bpf_link__destroy(p->link);
-		p->link = NULL;
+		close(p->link);
+		p->link = -1;
 	}
 	probe->wants = wants;
 	probe->shared->attached = wants != 0;
@@ -101,20 +120,20 @@ static void detach_unwanted(struct probe *probe, uint64_t wants)
 
 int probe_attach(struct probe *probe, uint64_t wants)
 {
-	int err;
-
 	if (wants && !probe->wants)
 		new_session(probe);
 	for (size_t i = 0; i < probe->n_programs; i++) {
 		struct program *p = &probe->programs[i];
 		const struct attachment *attachment = attachment_of(p);
 
-		if (p->link || !attachment || !wanted(p, wants))
+		int err;
+
+		if (p->link >= 0 || !attachment || !wanted(p, wants))
 			continue;
-		p->link = attachment->attach(probe, p->bpf);
-		if (p->link)
+		p->link = attach(attachment, probe, p->bpf);
+		if (p->link >= 0)
 			continue;
-		err = -errno;
+		err = p->link;
 		log_error("attaching %s: %s", bpf_program__section_name(p->bpf), strerror(-err));
 		detach_unwanted(probe, probe->wants);
 		return err;

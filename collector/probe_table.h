@@ -8,7 +8,6 @@
 #define PROGRAMS_MAX 128 /* of all objects; more is a mistake that probe_open reports */
 #define OBJECTS_MAX  16
 
-struct bpf_link;
 struct bpf_object;
 struct category_hook;
 
@@ -17,7 +16,7 @@ struct program {
 	const struct category *category;  /* NULL: it serves all */
 	const struct category_hook *hook; /* of the category; NULL: it names none like this */
 	const char *refusal;		  /* left out; NULL: loaded */
-	struct bpf_link *link;
+	int link;			  /* file descriptor; < 0: not attached */
 };
 
 struct object {

@@ -100,7 +100,7 @@ static void accept_everything(struct filter *filter, const struct probe *probe)
 	}
 }
 
-struct remember *remember_new(struct slots *slots, const struct probe *probe, size_t events,
+struct remember *remember_new(struct slots *slots, struct probe *probe, size_t events,
 			      bool with_address, const char **reason)
 {
 	struct remember *r = calloc(1, sizeof(*r));
@@ -113,7 +113,7 @@ struct remember *remember_new(struct slots *slots, const struct probe *probe, si
 	r->slots = slots;
 	r->reader.ops = &ops;
 	r->history = history_new(events, with_address);
-	r->cgroups = cgroups_new(NULL);
+	r->cgroups = cgroups_new(cgroups_ask_kernel, probe);
 	accept_everything(&filter, probe);
 	if (r->history && r->cgroups && !slots_join(slots, &r->reader, &filter, &why)) {
 		slots_set_remember(slots, r);

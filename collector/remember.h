@@ -20,7 +20,7 @@ struct slots;
  * Begins to remember the last `events` events of the categories that are offered and not chatty.
  * with_address: of sockets too. NULL with *reason: a constant. Free it before slots.
  */
-struct remember *remember_new(struct slots *slots, const struct probe *probe, size_t events,
+struct remember *remember_new(struct slots *slots, struct probe *probe, size_t events,
 			      bool with_address, const char **reason);
 void remember_free(struct remember *remember);
 

@@ -17,7 +17,8 @@
 #include "slots.h"
 
 #define PORTION BLOCK_SIZE /* bytes; what waits to be read before it goes on */
-#define AT_ONCE 4096	   /* entries that are looked at; then others have their turn */
+#define TURN_NS 1000000	   /* then others have their turn */
+#define CHECK	16	   /* entries between two looks at the clock: one may take 0.1 ms */
 
 static const struct history *history_of(const struct peer *peer)
 {
@@ -37,20 +38,27 @@ static bool is_chosen(const struct peer *peer, const struct history_entry *entry
 	       recall_accepts(entry, r->filter, remember_cgroups(peer->server->remember));
 }
 
-/* Backwards, to the first of the last events. Returns when that is found, or n were looked at. */
-static void search(struct peer *peer, unsigned n)
+/* The end of a turn, which counts entries from 0. */
+static bool is_over(unsigned n, uint64_t began_ns)
+{
+	return n % CHECK == CHECK - 1 && event_monotonic() - began_ns > TURN_NS;
+}
+
+/* Backwards, to the first of the last events. */
+static void search(struct peer *peer)
 {
 	const struct history *history = history_of(peer);
+	uint64_t began_ns = event_monotonic();
 	struct replay *r = &peer->replay;
 
-	for (; n && r->next > history_begin(history) && r->found < r->range.last; n--) {
+	for (unsigned n = 0; r->next > history_begin(history) && r->found < r->range.last; n++) {
 		if (is_chosen(peer, history_get(history, --r->next))) {
 			r->begin = r->next;
 			r->found++;
 		}
+		if (is_over(n, began_ns))
+			return;
 	}
-	if (!n)
-		return;
 	r->searching = false;
 	/* Of losses, those among the events, or all that there are when these are not enough. */
 	r->next = r->found < r->range.last ? history_begin(history) : r->begin;
@@ -112,6 +120,20 @@ static void go_on_later(struct peer *peer)
 		peer_break_off(peer);
 }
 
+/* As much as a turn and a portion hold. */
+static void tell_some(struct peer *peer)
+{
+	uint64_t began_ns = event_monotonic();
+	struct replay *r = &peer->replay;
+
+	tell_forgotten(peer);
+	for (unsigned n = 0; r->next < r->end && evbuffer_get_length(peer->out) < PORTION; n++) {
+		tell(peer, history_get(history_of(peer), r->next++));
+		if (is_over(n, began_ns))
+			return;
+	}
+}
+
 static void on_step(evutil_socket_t fd, short what, void *arg)
 {
 	struct peer *peer = arg;
@@ -122,16 +144,11 @@ static void on_step(evutil_socket_t fd, short what, void *arg)
 	if (peer->broken)
 		return;
 	if (r->searching) {
-		search(peer, AT_ONCE);
+		search(peer);
 		go_on_later(peer);
 		return;
 	}
-	tell_forgotten(peer);
-	for (unsigned n = 0; n < AT_ONCE && r->next < r->end; n++) {
-		if (evbuffer_get_length(peer->out) >= PORTION)
-			break;
-		tell(peer, history_get(history_of(peer), r->next++));
-	}
+	tell_some(peer);
 	if (r->next >= r->end)
 		finish(peer);
 	else
@@ -169,11 +186,12 @@ int replay_begin(struct peer *peer, const struct replay_range *range, const stru
 
 void replay_start(struct peer *peer)
 {
-	const struct history *history = history_of(peer);
 	struct replay *r = &peer->replay;
+	const struct history *history;
 
-	if (!r->held)
+	if (!r->held) /* there may be no history at all */
 		return;
+	history = history_of(peer);
 	r->end = history_end(history);
 	r->searching = r->range.last != 0;
 	r->next = r->searching ? r->end : history_begin(history);

@@ -111,6 +111,7 @@ static void refuse_waiting(struct slots *slots, int err)
 static int publish(struct slots *slots)
 {
 	const struct filter *filters[NW_SLOTS];
+	uint64_t begun = 0; /* bits of slots */
 	int err;
 
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
@@ -122,7 +123,6 @@ static int publish(struct slots *slots)
 	err = tables_publish(slots->tables, filters);
 	if (err)
 		return err;
-	slots->flip_ticket = grace_begin(slots->grace);
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		struct slot *slot = &slots->slot[i];
 
@@ -131,8 +131,11 @@ static int publish(struct slots *slots)
 		slot->state = SLOT_LIVE;
 		dispatch_open(slots->dispatch, i, &slot->stream, slot->filter);
 		set_bit(slots, slot, true);
-		slot->ticket = grace_begin(slots->grace);
+		begun |= 1ULL << i;
 	}
+	slots->flip_ticket = grace_begin(slots->grace);
+	for (; begun; begun &= begun - 1)
+		slots->slot[__builtin_ctzll(begun)].ticket = slots->flip_ticket;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include <event2/buffer.h>
 
@@ -79,13 +80,24 @@ static void fill_subscription(struct subscription_row *row, const struct peer *p
 	m->pid = (uint32_t)peer->pid;
 	m->totals = &row->totals;
 	m->events_per_s = peer->rate;
-	m->queue_bytes = evbuffer_get_length(peer->out);
+	m->queue_bytes = peer_waiting(peer);
 	m->slot = slots_number(&peer->reader);
 	m->category = row->categories;
 	for (size_t i = 0; i < n_categories; i++) {
 		if (peer->categories & 1ULL << i)
 			row->categories[m->n_category++] = text(categories[i]->name);
 	}
+}
+
+/* A call that a serving collector may still make; getrusage is none. */
+static void fill_cost(Netwatch__Status *m)
+{
+	struct timespec spent;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent))
+		return;
+	m->has_cpu_us = 1;
+	m->cpu_us = (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
 }
 
 static bool may_see(const struct peer *peer, const struct peer *other)
@@ -138,7 +150,8 @@ static void fill(struct report *r, const struct peer *peer)
 	fill_shortcomings(m, peer->server->probe);
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
-	if (peer->server->remember)
+	fill_cost(m);
+	if (peer->server->remember && remember_works(peer->server->remember))
 		fill_history(r, remember_history(peer->server->remember));
 	m->category = r->category_list;
 	for (size_t i = 0; i < n_categories && i < CATEGORIES_MAX; i++) {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Installs those Debian packages of the named groups that are missing: packages.sh GROUP...
-# Says nothing when nothing is missing.
+# Says nothing when nothing is missing. With --list before GROUP: prints its packages.
 
 set -eu
 
@@ -12,13 +12,15 @@ packages_of() {
 		protobuf-c-compiler protobuf-compiler libprotobuf-dev libcap-dev libseccomp-dev ;;
 	run) echo util-linux passwd perl-base ;;
 	test) echo libcmocka-dev libhttp-parser-dev python3 python3-pytest python3-pytest-xdist \
-		python3-protobuf curl \
-		iproute2 nftables bash bash-completion zsh fish mandoc groff-base ;;
+		python3-protobuf curl jq \
+		iproute2 nftables bash bash-completion zsh fish mandoc groff-base systemd ;;
 	kernels) echo qemu-system-x86 cpio kmod nftables xz-utils zstd dash mount procps findutils \
 		debian-archive-keyring ;;
 	bench) echo bpftrace libbpf-tools tcpdump ;;
+	package) echo debhelper dpkg-dev ;;
+	deb) echo lintian mmdebstrap debian-archive-keyring util-linux mount passwd ;;
 	format) echo clang-format ;;
-	*) echo "packages.sh: no group '$1'; there are build run test kernels bench format" >&2
+	*) echo "packages.sh: no group '$1'; there are build run test kernels bench package deb format" >&2
 		return 2 ;;
 	esac
 }
@@ -26,6 +28,11 @@ packages_of() {
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
+
+if [ "${1:-}" = --list ]; then
+	packages_of "$2"
+	exit
+fi
 
 wanted=
 for group; do

@@ -38,6 +38,9 @@ class Place:
             "ASAN_OPTIONS": "detect_leaks=0",
         }
 
+    # What starts a collector; privileges.py and systemd.py have others.
+    popen = staticmethod(subprocess.Popen)
+
     def new_path(self, name):
         return self.path / f"{name}{next(self.numbers)}"
 
@@ -48,6 +51,19 @@ def generate_protocol(path):
         check=True,
     )
     sys.path.insert(0, str(path))
+
+
+def make_place(config, path):
+    """With NETWATCH_TEST_AS_SERVICE=1 collectors are started by a systemd, from the tree's units."""
+    if os.environ.get("NETWATCH_TEST_AS_SERVICE", "0") != "1":
+        return Place(path)
+    import systemd
+
+    if reason := systemd.missing():
+        raise pytest.UsageError(f"NETWATCH_TEST_AS_SERVICE: {reason}")
+    place = type("PlaceOfServices", (systemd.ServicePlace, Place), {})(path)
+    config.add_cleanup(lambda: systemd.ServicePlace.systemd and systemd.ServicePlace.systemd.end())
+    return place
 
 
 def pytest_configure(config):
@@ -65,10 +81,10 @@ def pytest_configure(config):
     config.add_cleanup(lambda: shutil.rmtree(path, ignore_errors=True))
     for program in "netwatch-collector", "netwatch":
         shutil.copy(BUILD / program, path)
-    for script in HERE.glob("*.py"):
+    for script in [*HERE.glob("*.py"), *HERE.glob("*.js")]:
         shutil.copy(script, path)
     generate_protocol(path)
-    config.netwatch_place = Place(path)
+    config.netwatch_place = make_place(config, path)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pwd
 import re
 import stat
 import subprocess
+from pathlib import Path
 
 import contract
 import wire
@@ -53,6 +54,37 @@ def check(world):
     assert "tp_btf/inet_sock_set_state" in done.stdout
 
 
+@tries(COMMANDS, "log")
+def log(world):
+    """The three files with the labels of the contract, each beginning with HELP and TYPE."""
+    path = world.place.new_path("contract-logs")
+    path.mkdir()
+    done = world.run("log", path, "--port", world.port, "--duration", "500ms")
+    assert done.returncode == 0 and not done.stdout, done
+    promised = contract.paragraph(contract.section(5), "`netwatch log DIR`")
+    for name in "connects.log", "packets.log", "err.log":
+        metric = re.search(rf"`{name}`[^`]*`(\w+){{", promised)[1]
+        lines = (path / name).read_text().splitlines()
+        assert lines[0].startswith(f"# HELP {metric} ") and lines[1] == f"# TYPE {metric} gauge"
+    connections = (path / "connects.log").read_text().splitlines()[2:]
+    assert {int(re.search('sock="(\\d+)"', line)[1]) for line in connections} >= set(world.ids)
+    named = re.search(r"`connection{([\w,]+),\.\.\.} 1`", promised)[1].split(",")
+    client, = [line for line in connections if f'pid="{world.client.pid}"' in line]
+    assert client.endswith(" 1") and all(f'{name}="' in client for name in named), client
+
+
+@tries(COMMANDS, "export")
+def export(world):
+    """Bound to the loopback, for whoever asks; a default port that the contract does not name."""
+    client = world.start("export", "--listen", "127.0.0.1:0", "-v", "--port", world.port)
+    client.wait_subscribed()
+    url = re.search("http://127.0.0.1:\\d+/metrics", client.err.text())[0]
+    done = subprocess.run(["curl", "-s", "--noproxy", "*", url], capture_output=True, text=True)
+    assert re.search('^netwatch_tcp_connections{state="listen",role="server"} 1$', done.stdout,
+                     re.M), done.stdout
+    assert client.stop() == 0
+
+
 @tries(COMMANDS, "fields")
 def fields(world):
     text = world.run("fields", uid=ALICE, socket="/nowhere").stdout
@@ -75,6 +107,27 @@ def completion(world):
     script = world.run("completion", "bash").stdout
     assert subprocess.run(["bash", "-n"], input=script, text=True).returncode == 0
     assert world.run("completion", "csh").returncode == 2
+
+
+# What commands need that need no collector; -q: what they say of themselves.
+OPERANDS = {
+    "completion": ["bash"],
+    "replay": [Path(__file__).resolve().parents[1] / "data" / "events.netwatch", "-q"],
+}
+
+
+@tries(COMMANDS, "record", "replay")
+def record_and_replay(world):
+    """The same bytes as live, through a filter too."""
+    path = world.place.new_path("recording")
+    recording = world.start("record", path, "-v", "--port", world.port).wait_subscribed()
+    assert recording.stop() == 0
+    live = world.run("--port", world.port, "--no-follow", "-o", "json").stdout.splitlines()
+    for words, kept in ([], EVERYTHING), (["--role", "client"], {"client"}):
+        done = world.run("replay", path, "-o", "json", *words, socket="/nowhere")
+        assert done.returncode == 0, done
+        assert {world.name(json.loads(line)) for line in done.stdout.splitlines()} == kept
+    assert len(live) == len(EVERYTHING)
 
 
 # ------------------------------------------------------ the collector's options

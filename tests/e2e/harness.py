@@ -22,6 +22,7 @@ ALICE, BOB, CAROL = (
     for user in range(3)
 )
 SERVICE_USER = "netwatch"
+DEFAULT_SOCKET = "/run/netwatch.sock"
 PYTHON = "/usr/bin/python3"
 V4, V6 = ("10.99.0.1", "10.99.0.2"), ("fd00:99::1", "fd00:99::2")
 # What a test of connections asks for: without --events, whatever the collector has of the
@@ -100,7 +101,7 @@ class Collector:
         self.socket = socket or str(place.new_path("sock"))
         self.allowed = []
         self.place = place
-        self.process = subprocess.Popen(
+        self.process = place.popen(
             [place.collector, "--socket", self.socket, "--log-level", "warn", *options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

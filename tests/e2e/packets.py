@@ -3,13 +3,21 @@
 connections. Its fixtures are imported by those tests."""
 
 import collections
+import fcntl
+import os
+import select
+import struct
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from frames import Witness, segment_of
-from harness import link, wait_until
+from harness import V4, V6, link, wait_until
 
+TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
+PACKET_MAX = 65536
 TIME_WAIT, LISTEN = "06", "0A"  # in /proc/net/tcp
 PACKET = "subscribe", "--events", "packet", "-v", "-o", "json", "--stats"
 
@@ -20,6 +28,49 @@ def pair(new_namespace):
     here, there = new_namespace(), new_namespace()
     link(here, there)
     return here, there
+
+
+def tun(namespace, v4, v6):
+    """A device of a namespace; what it sends is read from here, what is written it receives."""
+    fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    made = fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", b"", IFF_TUN | IFF_NO_PI))
+    name = made[:16].rstrip(b"\0").decode()
+    for words in (
+        ["link", "set", name, "netns", namespace, "name", "pair"],
+        ["-n", namespace, "address", "add", f"{v4}/24", "dev", "pair"],
+        ["-n", namespace, "address", "add", f"{v6}/64", "dev", "pair", "nodad"],
+        ["-n", namespace, "link", "set", "pair", "up"],
+    ):
+        subprocess.run(["ip", *words], check=True)
+    return fd
+
+
+def relay(ends, stop):
+    """What one device sends the other one receives, until something can be read from stop."""
+    while True:
+        ready = select.select([*ends, stop], [], [])[0]
+        if stop in ready:
+            return
+        for one, other in (ends, ends[::-1]):
+            if one in ready:
+                os.write(other, os.read(one, PACKET_MAX))
+
+
+@pytest.fixture
+def tun_pair(new_namespace):
+    """As pair, but by tun devices, which have no Ethernet header."""
+    if not os.path.exists("/dev/net/tun"):
+        pytest.skip("NOT TRIED: this kernel has no tun devices")
+    namespaces = new_namespace(), new_namespace()
+    ends = [tun(*one) for one in zip(namespaces, V4, V6)]
+    stop, end = os.pipe()
+    thread = threading.Thread(target=relay, args=(ends, stop))
+    thread.start()
+    yield namespaces
+    os.close(end)
+    thread.join()
+    for fd in stop, *ends:
+        os.close(fd)
 
 
 @pytest.fixture

@@ -284,9 +284,17 @@ def test_only_root_hides_hooks(place):
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
         env={**place.environment, **hide(STATE, RECEIVE)},
     )
-    try:
-        wait_until(lambda: os.path.exists(path) or process.poll() is not None, "it listens")
+
+    def listens():
         assert process.poll() is None, process.stderr.read()
+        try:
+            wire.Connection(path).close()
+            return True
+        except OSError:  # bound, and not listening yet
+            return False
+
+    try:
+        wait_until(listens, "it listens")
         conn = by_name(wire.check(path).category)["conn"]
         assert conn.available and all(hook.usable for hook in conn.hook)
     finally:

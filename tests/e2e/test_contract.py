@@ -21,10 +21,6 @@ from harness import ALICE, CONN
 # What the contract has and the programs do not yet: refused, and not silently.
 LATER = {
     "top": "needs more than one category to be of use",
-    "log": "keeps what categories packet and error will tell",
-    "export": "its metrics are mostly of categories to come",
-    "record": "comes with replay",
-    "replay": "its filters are those of the collector, which the client does not have yet",
 }
 # Offered, and accepted here; what they tell is tried where a link loses what it should.
 ELSEWHERE_CATEGORIES = {
@@ -95,7 +91,7 @@ def test_what_needs_no_collector(world):
     sentence = contract.paragraph(contract.section(1), "`--help` (also")
     for word in contract.codes(sentence):
         if word not in LATER:
-            arguments = [word, "bash"] if word == "completion" else [word]
+            arguments = [word, *options.OPERANDS.get(word, [])]
             done = world.run(*arguments, uid=ALICE, socket="/nowhere")
             assert done.returncode == 0 and done.stdout and not done.stderr, done
 

@@ -125,10 +125,9 @@ def takers(item, page, commands):
     of = re.findall(r"(?:Of|Options of) ([a-z ,]+)\.",
                     f"{page.introduction(item.subsection)} {item.text}")
     named = only[1] if only else of[-1]
-    everyone, _, but = named.partition("all commands")
-    if not everyone:
-        return set(commands) - {but.removeprefix(" but ")}
-    return {word for word in re.split(r",| and |\s", named) if word}
+    everyone, all_of_them, but = named.partition("all commands")
+    words = {word for word in re.split(r",| and | but |\s", but or everyone) if word}
+    return set(commands) - words if all_of_them else words
 
 
 def test_options_of_commands(place):
@@ -146,6 +145,15 @@ def test_command_behind_dashes(place):
     for command in [], ["subscribe"]:
         assert f"[{tag}]" in help_of(place, "client", *command).splitlines()[0]
     assert f"[{tag}]" not in help_of(place, "client", "list")
+
+
+def test_metrics():
+    """All families that export serves, and no other."""
+    source = (DOC.parent / "client/metrics.c").read_text()
+    families = set(re.findall(r'^\t\[METRICS_\w+\] = \{"(\w+)"', source, re.M))
+    section = re.search(r"^\.SH METRICS\n(.*?)^\.SH", Page(CLIENT).source, re.M | re.S)[1]
+    named = set(re.findall(r"\b(?:netwatch|http_server|http_client)_\w+", section))
+    assert len(families) > 20 and named == families
 
 
 def test_exit_status(place):

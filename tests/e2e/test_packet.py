@@ -10,7 +10,7 @@ import pytest
 
 import wire
 from harness import ALICE, BOB, V4, V6, scaled, sum_lost, wait_until
-from packets import check_same, pair, packets, told_packets, wait_quiet, witness
+from packets import check_same, pair, packets, told_packets, tun_pair, wait_quiet, witness
 
 SHORT = scaled(1000)  # connections
 STREAM = scaled(100 << 20)  # bytes
@@ -268,6 +268,19 @@ def test_vlan(scene):
     close_both(scene.client, scene.server, ends)
     events = scene.events()
     assert {one["connection"]["laddr"] for one in events} == {"10.99.7.1", "10.99.7.2"}
+
+
+@pytest.mark.parametrize("address", [V4[1], V6[1]])
+def test_tun(tun_pair, witness, packets, actor, address):
+    """A device whose packets begin with IP, in the hands of a process."""
+    scene = Scene(tun_pair, witness, packets, actor)
+    ends = connected(scene.client, scene.server, address)
+    scene.server.tell("receive", fd=ends[1]["fd"], count=100_000)
+    scene.client.send(fd=ends[0]["fd"], count=100_000)
+    scene.server.answer()
+    close_both(scene.client, scene.server, ends)
+    events = scene.events()
+    assert sum(one["length"] for one in events if one["direction"] == "TX") >= 100_000
 
 
 def test_mapped(scene):

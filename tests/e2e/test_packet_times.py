@@ -1,139 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Layer times of packets (-t), held against the clock of the programs that send and read."""
 
-import collections
+import socket
 import subprocess
 import time
 
 import pytest
 
-import wire
-from harness import ALICE, BOB, V4, V6, link, scaled, wait_until
-
-PACKETS = "subscribe", "--events", "packet", "-v", "-o", "json", "--stats"
-STAGES = {
-    "RX": ["mac_ns", "ip_ns", "tcp_ns", "app_ns"],
-    "TX": ["tcp_ns", "ip_ns", "qdisc_ns", "mac_ns"],
-}
-STREAM = scaled(100 << 20)  # bytes
-SHORT = scaled(1000)  # connections
-MS = 1_000_000
-KEPT_TX = 32  # at least, of the segments on their way to the device
-KEPT = 64  # received segments of a socket that wait
-WARM = 2 << 20  # bytes after which the congestion window is wide
-
-
-@pytest.fixture
-def packets(netwatch):
-    """A live subscription to packets."""
-
-    def run(*args, **options):
-        return netwatch(*PACKETS, *args, **options).wait_subscribed()
-
-    return run
-
-
-@pytest.fixture
-def pair(new_namespace):
-    here, there = new_namespace(), new_namespace()
-    link(here, there)
-    return here, there
-
-
-class Connected:
-    """Two actors and a connection between them; which ends first is told by name."""
-
-    def __init__(self, client, server, address="127.0.0.1"):
-        self.client, self.server = client, server
-        self.listener = server.listen(address=address)
-        self.port = self.listener["port"]
-        self.address = address
-
-    def open(self):
-        self.near = self.client.connect(address=self.address, port=self.port)["fd"]
-        self.far = self.server.accept(fd=self.listener["fd"])["fd"]
-        return self
-
-    def close(self):
-        self.client.close(fd=self.near)
-        self.server.receive_end(fd=self.far)
-        self.server.close(fd=self.far)
-
-    def wait_arrived(self, count):
-        wait_until(lambda: self.server.waiting(fd=self.far) == count, f"{count} bytes wait")
-
-
-@pytest.fixture
-def connected(actor):
-    def make(address="127.0.0.1", near=None, far=None, **options):
-        return Connected(actor(namespace=near, **options), actor(namespace=far, **options), address)
-
-    return make
-
-
-def stages(event):
-    """What is known, in the order of the way."""
-    packet = event["packet"]
-    return {name: packet[name] for name in STAGES[packet["direction"]] if name in packet}
-
-
-def data(events, direction, port):
-    """Segments with data that the client sends, as its side (TX) or the server's (RX) has it."""
-    side = "rport" if direction == "TX" else "lport"
-    return [
-        event
-        for event in events
-        if event["packet"]["direction"] == direction
-        and event["packet"]["length"]
-        and event["connection"][side] == port
-    ]
-
-
-def told(client):
-    """Ends it: its events, none of which was lost."""
-    events = client.stopped_events()
-    totals = client.totals()
-    assert totals["matched"] == totals["delivered"] == len(events), totals
-    for event in events:
-        known = [name for name in event["packet"] if name.endswith("_ns")]
-        assert set(known) <= set(STAGES[event["packet"]["direction"]]), event
-    return events
-
-
-def usable(collector):
-    """Hooks of layer times that this kernel has, as check tells."""
-    return {
-        hook.name
-        for category in wire.check(collector.socket).category
-        if category.name == "packet"
-        for hook in category.hook
-        if hook.usable
-    }
-
-
-def expected_stages(hooks, direction, family):
-    """Of a segment with data, sent once, and read."""
-    if direction == "RX":
-        ip = "fentry/ip_rcv_core" if family == 4 else "fentry/ip6_rcv_core"
-        queue = {"tp_btf/sk_data_ready", "fentry/sock_def_readable"}
-        return (["mac_ns"] if ip in hooks else []) + ["ip_ns"] + (
-            ["tcp_ns"] if queue & hooks else []
-        ) + ["app_ns"]
-    ip = "fentry/ip_queue_xmit" if family == 4 else "fentry/inet6_csk_xmit"
-    send = {"tp_btf/tcp_sendmsg_locked", "fentry/tcp_sendmsg_locked"} & hooks
-    begin = {(True, True): ["tcp_ns", "ip_ns"], (False, False): []}
-    return begin.get((ip in hooks, bool(send)), ["ip_ns"]) + ["qdisc_ns", "mac_ns"]
-
-
-def since(event, other):
-    """ns from one event's time to the other's."""
-
-    def ns(text):
-        whole, _, fraction = text.rstrip("Z").partition(".")
-        seconds = time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
-        return int(seconds) * 1000 * MS + int(fraction.ljust(9, "0"))
-
-    return ns(event["time"]) - ns(other["time"])
+from harness import V4, V6, scaled
+from layers import MS, connected, data, expected_stages, since, stages, told, usable
+from packets import packets, pair  # noqa: F401, fixtures
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", *[ends[1] for ends in (V4, V6)]])
@@ -159,7 +35,7 @@ def test_stages(request, collector, packets, connected, address):
         assert len(segments) == len(moments)
         for event, (sent, read) in zip(segments, moments):
             known = stages(event)
-            assert list(known) == expected_stages(hooks, direction, family), event
+            assert list(known) == expected_stages(hooks, direction, family, not apart), event
             begin, end = sent[0], sent[1] if direction == "TX" else read[1]
             assert 0 < sum(known.values()) <= end - begin, event
     for event in events:
@@ -181,6 +57,29 @@ def test_slow_reader(packets, connected):
     known = stages(event)
     assert begin - arrived <= sum(known.values())
     assert 50 * MS <= known.pop("app_ns") <= end - sent
+    assert sum(known.values()) < 40 * MS
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", V4[1]])
+def test_held_back(request, collector, packets, connected, address):
+    """What TCP holds back is tcp_ns, where this kernel can tell it from ip_ns, and nothing else."""
+    apart = address == V4[1]
+    near, far = request.getfixturevalue("pair") if apart else (None, None)
+    both = connected(address, near, far)
+    watch = packets("-t", "--rport", both.port)
+    both.open()
+    both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=1)
+    sent, _ = both.client.timed_send(fd=both.near, count=100)
+    time.sleep(0.05)
+    both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=0)
+    _, end = both.server.timed_receive(fd=both.far, count=100)
+    both.close()
+    (event,) = data(told(watch), "TX", both.port)
+    known = stages(event)
+    family = 6 if ":" in address else 4
+    names = expected_stages(usable(collector), "TX", family, not apart)
+    assert list(known) == names, event
+    assert 50 * MS <= known.pop(names[0]) <= end - sent
     assert sum(known.values()) < 40 * MS
 
 
@@ -290,162 +189,3 @@ def test_lost_segment(pair, packets, connected):
     assert copies and "ip_ns" in stages(first)
     of_send = "tcp_ns" if "tcp_ns" in stages(first) else "ip_ns"  # that begins with it
     assert all(of_send not in stages(one) for one in copies)
-
-
-def identity(event):
-    packet, ends = event["packet"], event["connection"]
-    return (
-        ends["id"], packet["direction"], packet["seq"], packet.get("ack"), packet["length"],
-        packet["window"], tuple(packet["flags"]), packet.get("segments"),
-        ends["lport"], ends["rport"],
-    )
-
-
-def check_same(timed, plain):
-    """Each segment once, whether with times or without."""
-    assert collections.Counter(map(identity, timed)) == collections.Counter(map(identity, plain))
-    assert not any(name.endswith("_ns") for event in plain for name in event["packet"])
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", V4[1], V6[1]])
-def test_stream(request, start_collector, packets, connected, address):
-    """GSO and GRO, with two subscribers of which one wants times. All times are of this run."""
-    near, far = (None, None) if address == "127.0.0.1" else request.getfixturevalue("pair")
-    collector = start_collector("--queue", "64M", "--ring", "16M")
-    both = connected(address, near, far)
-    timed = packets("-t", "--port", both.port, socket=collector.socket)
-    plain = packets("--port", both.port, socket=collector.socket)
-    begin = time.monotonic_ns()
-    both.open()
-    both.server.tell("receive", fd=both.far, count=STREAM)
-    both.client.send(fd=both.near, count=STREAM)
-    both.server.answer()
-    both.close()
-    end = time.monotonic_ns()
-    without, events = told(plain), told(timed)
-    check_same(events, without)
-    assert all(sum(stages(one).values()) < end - begin for one in events)
-    received = data(events, "RX", both.port)
-    assert sum(one["packet"]["length"] for one in received) >= STREAM
-    read = [one for one in received if "app_ns" in stages(one)]
-    assert len(read) >= min(KEPT, len(received) // 2)  # others found no room, if the reader is slow
-    sent = data(events, "TX", both.port)
-    # One whose way to the device was not seen waits for up to a second, and others find no room.
-    assert len([one for one in sent if "mac_ns" in stages(one)]) >= min(KEPT_TX, len(sent) // 2)
-
-
-def test_many_connections(start_collector, packets, actor):
-    """Buffers are used again and again: no time is older than the run, and none is missing."""
-    collector = start_collector("--queue", "64M", "--ring", "16M")
-    server, clients = actor(), [actor() for _ in range(3)]
-    port = server.server(answer=3000)
-    timed = packets("-t", "--port", port, socket=collector.socket)
-    plain = packets("--port", port, socket=collector.socket)
-    begin = time.monotonic_ns()
-    for client in clients:
-        client.tell("connects", count=SHORT // 3, address="127.0.0.1", port=port, payload=10)
-    for client in clients:
-        client.answer()
-    end = time.monotonic_ns()
-    wait_until(lambda: len(timed.events()) == len(plain.events()) > 10 * SHORT, "both have all")
-    without, events = told(plain), told(timed)
-    check_same(events, without)
-    assert all(sum(stages(one).values()) < end - begin for one in events)
-    received = [one for one in events if one["packet"]["direction"] == "RX"]
-    assert sum("ip_ns" in stages(one) for one in received) > 0.99 * len(received)
-
-
-def test_close_with_unread_data(packets, connected):
-    """It is told then, and nobody has read it."""
-    both = connected()
-    watch = packets("-t", "--lport", both.port)
-    both.open()
-    both.client.send(fd=both.near, count=100)
-    both.wait_arrived(100)
-    assert not data(watch.events(), "RX", both.port)
-    both.server.close(fd=both.far)
-    wait_until(lambda: data(watch.events(), "RX", both.port), "it is told at close", 0.9)
-    both.client.receive_end(fd=both.near)
-    both.client.close(fd=both.near)
-    (event,) = data(told(watch), "RX", both.port)
-    assert "app_ns" not in stages(event) and stages(event)
-
-
-def test_unread(packets, connected):
-    """Told after a second, and not again when it is read."""
-    both = connected()
-    watch = packets("-t", "--lport", both.port)
-    both.open()
-    both.client.send(fd=both.near, count=100)
-    sent = time.monotonic()
-    wait_until(lambda: data(watch.events(), "RX", both.port), "it is told after a second")
-    assert time.monotonic() - sent > 0.9
-    both.server.receive(fd=both.far, count=100)
-    both.client.send(fd=both.near, count=50)
-    both.server.receive(fd=both.far, count=50)
-    both.close()
-    old, new = data(told(watch), "RX", both.port)
-    assert "app_ns" not in stages(old) and "app_ns" in stages(new)
-
-
-def test_more_than_is_kept(packets, connected):
-    """Of a crowd that nobody reads some are told at once. Each is told once."""
-    count, size = 200, 100
-    both = connected()
-    timed = packets("-t", "--lport", both.port)
-    plain = packets("--lport", both.port)
-    both.open()
-    both.server.tell("receive", fd=both.far, count=WARM)
-    both.client.send(fd=both.near, count=WARM)
-    both.server.answer()
-    both.client.sends_each(fd=both.near, count=count, size=size)
-    both.wait_arrived(count * size)
-    both.server.receive(fd=both.far, count=count * size)
-    both.close()
-    without, events = told(plain), told(timed)
-    check_same(events, without)
-    segments = [one for one in data(events, "RX", both.port) if one["packet"]["length"] == size]
-    assert len(segments) > KEPT
-    assert {"app_ns" in stages(one) for one in segments} == {True, False}
-
-
-def test_those_who_come_later(packets, connected):
-    """Who gets a segment that waited is asked when it is told: the bit of a subscriber who left
-    may be another's by then."""
-    both, other = connected(), connected()
-    first = packets("-t", "--lport", both.port)
-    both.open()
-    both.client.send(fd=both.near, count=100)
-    both.wait_arrived(100)
-    told(first)
-    seconds = [packets("-t", "--lport", other.port, "--rport", port) for port in range(1, 9)]
-    both.server.receive(fd=both.far, count=100)
-    both.client.send(fd=both.near, count=50)
-    both.server.receive(fd=both.far, count=50)
-    both.close()
-    assert not [event for second in seconds for event in told(second)]
-
-
-def test_scope(packets, connected):
-    """A user's own packets, also those that wait."""
-    his, hers = connected(uid=ALICE), connected(uid=BOB)
-    watch = packets("-t", uid=ALICE)
-    for both in his, hers:
-        both.open()
-        both.client.send(fd=both.near, count=100)
-        both.server.receive(fd=both.far, count=100)
-        both.close()
-    events = told(watch)
-    assert len(data(events, "RX", his.port)) == len(data(events, "TX", his.port)) == 1
-    assert {event["connection"]["uid"] for event in events} == {ALICE}
-
-
-def test_attached_while_wanted(collector, packets):
-    """Hooks of layer times cost only those who ask for them."""
-    plain = packets()
-    without = len(collector.links())
-    timed = packets("-t")
-    assert len(collector.links()) >= without + 8
-    timed.stop()
-    wait_until(lambda: len(collector.links()) == without, "they are detached")
-    plain.stop()

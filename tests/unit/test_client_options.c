@@ -342,12 +342,33 @@ static int setup(void **state)
 	return event_init();
 }
 
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {
+		{"0", 0}, {"65536", 65536}, {"64K", 65536}, {"3M", 3 << 20}, {"2G", 2ull << 30}};
+	static const char *const bad[] = {"",	"K",  "64k", "64KB", "1.5M",
+					  "-1", " 1", "1 K", "1T",   "9999999999999G"};
+	uint64_t bytes;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(number_size(good[i].text, &bytes), 0);
+		assert_int_equal(bytes, good[i].bytes);
+	}
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_not_equal(number_size(bad[i], &bytes), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ports),
 		cmocka_unit_test(prefixes),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(sizes),
 		cmocka_unit_test(filters),
 		cmocka_unit_test(choices),
 		cmocka_unit_test(names_are_cut_like_the_kernel_does),

@@ -6,8 +6,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cmocka_all.h"
 #include "collector/category.h"
@@ -321,66 +319,78 @@ static void test_of_nobody(void **state)
 	assert_false(accepted(&r.conn.head, sizeof(r), &asks, NULL));
 }
 
-/* A tree of directories: 0 is the root, each other one below the one before. */
-#define DEPTH 4
+/* ------------------------------------------------------------------ cgroups */
 
-static void make_tree(char *root, uint64_t ids[DEPTH])
+#define DEPTH 20 /* of a kernel's cgroups: 1 is the root, each other one below the one before */
+
+static unsigned asked;
+
+static int ask(void *arg, uint64_t id, __u64 *ids, size_t n)
 {
-	struct stat st;
+	const bool *gone = arg;
+	int found = 0;
 
-	assert_non_null(mkdtemp(root));
-	for (int i = 0; i < DEPTH; i++) {
-		if (i)
-			assert_int_equal(mkdir(strcat(root, "/d"), 0755), 0);
-		assert_int_equal(stat(root, &st), 0);
-		ids[i] = st.st_ino;
-	}
-	root[strlen(root) - strlen("/d/d/d")] = '\0';
+	asked++;
+	if (*gone || id > DEPTH)
+		return -ENOENT;
+	for (; id && n; id--, n--)
+		ids[found++] = id;
+	return found;
 }
 
-static void remove_tree(char *root)
+static void test_ancestors(void **state)
 {
-	strcat(root, "/d/d/d");
-	for (int i = 0; i < DEPTH; i++) {
-		assert_int_equal(rmdir(root), 0);
-		if (i < DEPTH - 1)
-			*strrchr(root, '/') = '\0';
-	}
-}
-
-static void test_cgroups(void **state)
-{
-	struct nw_conn_end_record r = record(NW_CONN_CLOSE, 1);
-	char root[64] = "/tmp/nw-test-cgroups-XXXXXX";
-	struct filter any = everything(), none = any;
 	__u64 above[NW_ANCESTORS];
-	struct cgroups *c;
-	uint64_t ids[DEPTH];
+	bool gone = false;
+	struct cgroups *c = cgroups_new(ask, &gone);
 
 	(void)state;
-	make_tree(root, ids);
-	c = cgroups_new(root);
 	assert_non_null(c);
-	assert_false(cgroups_ancestors(c, ids[3], above)); /* not seen yet */
-	cgroups_see(c, ids[3]);
-	remove_tree(root);
-	assert_true(cgroups_ancestors(c, ids[3], above));
-	for (int i = 0; i < NW_ANCESTORS; i++)
-		assert_int_equal(above[i], i < DEPTH ? ids[DEPTH - 1 - i] : 0);
-	assert_true(cgroups_ancestors(c, 0, above));
+	asked = 0;
+	assert_true(cgroups_ancestors(c, 0, above)); /* there is none */
 	assert_int_equal(above[0], 0);
+	assert_false(cgroups_ancestors(c, 7, above)); /* not seen yet */
+	for (unsigned i = 0; i < 2; i++) {
+		for (uint64_t id = DEPTH; id; id--)
+			cgroups_see(c, id);
+		gone = true; /* those that are known are not asked for again */
+	}
+	for (uint64_t id = DEPTH; id; id--) {
+		assert_true(cgroups_ancestors(c, id, above));
+		for (uint64_t i = 0; i < NW_ANCESTORS; i++)
+			assert_int_equal(above[i], i < id ? id - i : 0);
+	}
+	assert_true(asked <= DEPTH - NW_ANCESTORS + 2);
+	for (unsigned i = 0; i < 3; i++)
+		cgroups_see(c, DEPTH + 1);
+	assert_false(cgroups_ancestors(c, DEPTH + 1, above));
+	assert_int_equal(above[0], DEPTH + 1);
+	assert_true(asked <= DEPTH - NW_ANCESTORS + 3); /* once in vain */
+	cgroups_free(c);
+}
 
-	memcpy(any.values[NW_CGROUP].item[0], &ids[1], sizeof(ids[1]));
-	memcpy(none.values[NW_CGROUP].item[0], &ids[1], sizeof(ids[1]));
+static void test_filter_by_cgroup(void **state)
+{
+	struct nw_conn_end_record r = record(NW_CONN_CLOSE, 1);
+	struct filter any = everything(), none = any;
+	const uint64_t named = 3;
+	bool gone = false;
+	struct cgroups *c = cgroups_new(ask, &gone);
+
+	(void)state;
+	assert_non_null(c);
+	memcpy(any.values[NW_CGROUP].item[0], &named, sizeof(named));
+	memcpy(none.values[NW_CGROUP].item[0], &named, sizeof(named));
 	any.values[NW_CGROUP].any = none.values[NW_CGROUP].none = 1;
-	for (int i = 0; i < DEPTH; i++) {
-		r.conn.head.connection.cgroup = ids[i];
-		assert_int_equal(accepted(&r.conn.head, sizeof(r), &any, c), i >= 1);
-		assert_int_equal(accepted(&r.conn.head, sizeof(r), &none, c), i < 1);
+	for (uint64_t id = 1; id < 6; id++) {
+		r.conn.head.connection.cgroup = id;
+		cgroups_see(c, id);
+		assert_int_equal(accepted(&r.conn.head, sizeof(r), &any, c), id >= named);
+		assert_int_equal(accepted(&r.conn.head, sizeof(r), &none, c), id < named);
 	}
 	/* Of one that was gone nobody knows whether it was below. */
-	r.conn.head.connection.cgroup = ids[3] + 12345;
-	cgroups_see(c, ids[3] + 12345);
+	r.conn.head.connection.cgroup = DEPTH + 1;
+	cgroups_see(c, DEPTH + 1);
 	assert_false(accepted(&r.conn.head, sizeof(r), &any, c));
 	assert_false(accepted(&r.conn.head, sizeof(r), &none, c));
 	any = everything();
@@ -395,7 +405,7 @@ int main(void)
 		cmocka_unit_test(test_losses),	    cmocka_unit_test(test_address),
 		cmocka_unit_test(test_http),	    cmocka_unit_test(test_packed_and_cut),
 		cmocka_unit_test(test_wants),	    cmocka_unit_test(test_of_nobody),
-		cmocka_unit_test(test_cgroups),
+		cmocka_unit_test(test_ancestors),   cmocka_unit_test(test_filter_by_cgroup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,26 @@ static void test_sizes(void **state)
 	}
 }
 
+static void test_history(void **state)
+{
+	static const char *const bad[] = {"",	"-1",  "+1",	  " 1",
+					  "1K", "1.5", "1000001", "99999999999999999999"};
+
+	(void)state;
+	assert_int_equal(parse(NULL, 0), GO_ON);
+	assert_int_equal(options.history, 0);
+	assert_int_equal(PARSE("--history", "1000000"), GO_ON);
+	assert_int_equal(options.history, 1000000);
+	assert_int_equal(PARSE("--history=5", "--history=0"), GO_ON);
+	assert_int_equal(options.history, 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char quoted[64];
+
+		snprintf(quoted, sizeof(quoted), "bad --history \"%s\"", bad[i]);
+		check_error(PARSE("--history", bad[i]), quoted);
+	}
+}
+
 static void test_modes(void **state)
 {
 	static const char *const bad[] = {"",	   "8",
@@ -227,13 +247,12 @@ static void test_unknown(void **state)
 
 static void test_help_and_version(void **state)
 {
-	static const char *const names[] = {"--socket PATH",	  "--socket-mode MODE",
-					    "--group NAME",	  "--http-group NAME",
-					    "--user NAME",	  "--ring SIZE",
-					    "--queue SIZE",	  "--kernel-addresses",
-					    "--log-level LEVEL",  "--version",
-					    "-?, --help",	  "--check",
-					    "-o, --output FORMAT"};
+	static const char *const names[] = {
+		"--socket PATH",     "--socket-mode MODE", "--group NAME",
+		"--http-group NAME", "--user NAME",	   "--ring SIZE",
+		"--queue SIZE",	     "--history N",	   "--kernel-addresses",
+		"--log-level LEVEL", "--version",	   "-?, --help",
+		"--check",	     "-o, --output FORMAT"};
 
 	(void)state;
 	assert_int_equal(PARSE("--help"), 0);
@@ -251,10 +270,15 @@ static void test_help_and_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),   cmocka_unit_test(test_all),
-		cmocka_unit_test(test_sizes),	   cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_bad_values), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_unknown),	   cmocka_unit_test(test_help_and_version),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_history),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_help_and_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
