@@ -162,6 +162,58 @@ def test_split_everywhere(talk, watch):
     assert [short(event) for event in finish(end)] == expected
 
 
+def test_cookies_in_front(talk, watch):
+    """8 KiB of them, one byte per segment: what fits is parsed, what does not is truncated."""
+    end = watch(talk.port)
+    for size in scaled(8000), 8300:
+        talk.ask(get(f"/{size}", Cookie=SECRET * (size // len(SECRET))), piece=1)
+        talk.answer(ok())
+    talk.close()
+    end.wait_events(4)
+    events = finish(end)
+    assert [event["http"].get("truncated") for event in events] == [None, None, True, None]
+    assert [event["http"]["target"] for event in events[2:]] == ["/8300"] * 2
+    assert SECRET.encode() not in b"".join(end.out.lines)
+
+
+HIDDEN = "Authorization", "cOOkie", "Set-Cookie", "Proxy-Authorization", "X-API-key", "X-Other"
+FORMS = [
+    "{}: Bearer {}", "{}:{}", "{}: a\r\n {}", "{}: a\r\n\t{}", "{} : {}", "{}\t: {}", " {}: {}",
+    "{}: a\r{}", "{}: \0{}", "{} {}",
+]
+TARGETS = [
+    "http://u:{}@h/{}", "//u:{}@h/{}", "/to?u=http://u:{}@h/{}", "/{1}?a=1#x", "/{1}#http://u:{0}@h",
+]
+FORMATS = "json", "csv", "compact", "table", "pb"
+
+
+def test_secrets(talk, netwatch):
+    """None of a header or of userinfo, in any format; none of a query in another uid's."""
+    ends = [(form, netwatch("subscribe", "-v", "--events", "http", "-o", form, "--port", talk.port,
+                            uid=uid).wait_subscribed()) for form in FORMATS for uid in (ALICE, 0)]
+    control = netwatch(*HTTP, "--dport", talk.port, uid=ALICE).wait_subscribed()
+    texts = [f"GET /{number} HTTP/1.1\r\n{form.format(name, SECRET)}\r\nHost: h\r\n\r\n"
+             for number, (name, form) in enumerate((n, f) for n in HIDDEN for f in FORMS)]
+    texts += [f"GET {target.format(SECRET, number)} HTTP/1.1\r\nHost: u:{SECRET}@h\r\n\r\n"
+              for number, target in enumerate(TARGETS)]
+    for text in texts:
+        talk.open()
+        talk.ask(text)
+        talk.answer(head("HTTP/1.1 400 No", Set_Cookie=SECRET, Content_Length=0))
+        talk.close()
+    talk.open()
+    talk.ask(get("/last"))
+    wait_until(lambda: control.events()[-1:] and
+               control.events()[-1]["http"].get("target") == "/last", "the last is told")
+    assert len(finish(control)) == 2 * len(texts) + 1
+    for form, end in ends:
+        if form != "pb":  # which has no lines
+            wait_until(lambda: b"/last" in b"".join(end.out.lines), "the last is told")
+        end.stop()
+        assert b"/last" in b"".join(end.out.lines), form
+        assert SECRET.encode() not in b"".join(end.out.lines), end
+
+
 def test_large_bodies(talk, watch):
     """By sendfile, whose pages no program of a socket's kind sees, and what follows them."""
     count = scaled(20 << 20)
