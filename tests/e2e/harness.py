@@ -32,6 +32,7 @@ V4, V6 = ("10.99.0.1", "10.99.0.2"), ("fd00:99::1", "fd00:99::2")
 CONN = "subscribe", "--events", "conn"
 # How many of what is done many times; less where all is slow (tests/kernels/guest.sh).
 SCALE = float(os.environ.get("NETWATCH_SCALE", "1"))
+FULL = "NETWATCH_FULL" in os.environ  # what takes minutes is tried as often as it is to be
 SANITIZED = "san" in os.environ.get("B", "")  # sanitizers take memory, and keep it
 
 
