@@ -295,9 +295,13 @@ def measure_flood(bench):
     }
 
 
+def is_asked(name, only):
+    return not only or any(text in name for text in only)
+
+
 def attempt(measure, bench, what, only):
     """Figures; nothing when they were not asked for, None when they cannot be had."""
-    if only and only not in what:
+    if not is_asked(what, only):
         return {}
     try:
         return measure(bench)
@@ -311,13 +315,14 @@ def options():
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--slice", type=float, default=0.25, metavar="SECONDS",
                         help="of traffic in each half of a sandwich")
-    parser.add_argument("--only", metavar="TEXT", help="only what has TEXT in its name")
+    parser.add_argument("--only", action="append", metavar="TEXT",
+                        help="only what has TEXT, or one of these, in its name")
     return parser.parse_args()
 
 
 def measure_all(asked):
     rows = [row for row in all_rows()
-            if not asked.only or asked.only in row.name or row.name == "nothing"]
+            if is_asked(row.name, asked.only) or row.name == "nothing"]
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as scratch:
         os.chmod(scratch, 0o755)
         bench = Bench(os.environ.get("B", "build"), scratch, asked.slice)
