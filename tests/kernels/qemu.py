@@ -44,7 +44,8 @@ def boot(kernel, initrd, directory, seconds, append=""):
         (directory / name).unlink(missing_ok=True)
     command = [
         "qemu-system-x86_64",
-        *("-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max,cx16=off,erms=off,fsrm=off"),
+        *("-machine", "q35", "-accel", "tcg,thread=single"),
+        *("-cpu", "max,cx16=off,erms=off,fsrm=off"),
         *("-smp", "2", "-m", "1024", "-nodefaults", "-no-reboot", "-display", "none"),
         *("-kernel", str(kernel.image), "-initrd", str(initrd)),
         "-append",
