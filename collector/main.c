@@ -78,12 +78,28 @@ struct collector {
 
 /* ---------------------------------------------------------- stage 1: set up */
 
+/* The service manager's, who has bound it as he was told to. */
+static int take_socket(struct collector *c)
+{
+	int fd = c->service.listener, err = fd < 0 ? 0 : sock_take(&c->listener, fd);
+	const char *why = err < 0 ? strerror(-err) : NULL;
+
+	if (!err)
+		return 0;
+	if (err == SOCK_NOT_STREAM)
+		why = "it is no UNIX stream socket";
+	else if (err == SOCK_NOT_LISTENING)
+		why = "it does not listen";
+	log_error("descriptor %d, the socket that the service manager passes: %s", fd, why);
+	return EXIT_UNABLE;
+}
+
 static int ask_manager(struct collector *c)
 {
 	int err = service_init(&c->service);
 
 	if (!err)
-		return 0;
+		return take_socket(c);
 	return err == -EINVAL ? EXIT_UNABLE : 1;
 }
 
@@ -139,29 +155,13 @@ static int load(struct collector *c)
 	return 0;
 }
 
-/* The service manager's, who has bound it as he was told to. */
-static int take_socket(struct collector *c)
-{
-	int fd = c->service.listener, err = sock_take(&c->listener, fd);
-	const char *why = err < 0 ? strerror(-err) : NULL;
-
-	if (!err)
-		return 0;
-	if (err == SOCK_NOT_STREAM)
-		why = "it is no UNIX stream socket";
-	else if (err == SOCK_NOT_LISTENING)
-		why = "it does not listen";
-	log_error("descriptor %d, the socket that the service manager passes: %s", fd, why);
-	return EXIT_UNABLE;
-}
-
 static int open_socket(struct collector *c)
 {
 	const char *path = c->options.socket;
 	int err;
 
 	if (c->service.listener >= 0)
-		return take_socket(c);
+		return 0; /* taken already */
 	err = sock_listen(&c->listener, path, c->options.socket_mode, c->server.policy.group);
 
 	if (!err)

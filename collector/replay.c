@@ -22,7 +22,9 @@
 
 static const struct history *history_of(const struct peer *peer)
 {
-	return remember_history(peer->server->remember);
+	const struct remember *remember = peer->server->remember;
+
+	return remember ? remember_history(remember) : NULL;
 }
 
 static bool is_in_range(const struct replay *r, const struct history_entry *entry)

@@ -114,7 +114,7 @@ enabled || fail "the units are not enabled"
 for file in man/man1/netwatch.1.gz man/man5/netwatch.proto.5.gz man/man8/netwatch-collector.8.gz \
 	doc/netwatch/changelog.gz doc/netwatch/copyright bash-completion/completions/netwatch \
 	zsh/vendor-completions/_netwatch fish/vendor_completions.d/netwatch.fish \
-	netwatch/netwatch.proto; do
+	netwatch/netwatch.proto netwatch/netwatch-dashboard.json netwatch/netwatch.rules.yml; do
 	grep -q "^/usr/share/$file\$" "$ROOT/var/lib/dpkg/info/netwatch.list" || fail "no $file"
 done
 for name in netwatch netwatch-http; do
