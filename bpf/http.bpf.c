@@ -23,10 +23,14 @@ struct stream {
 	__u32 end;	/* of what left the kernel, or would have, had there been room */
 	__u32 taken;	/* bytes of a head that is not complete; 0: there is none */
 	__u32 acked;	/* by the last segment with payload */
+	__u32 length;	/* of the body behind that head, as far as it is known */
+	__u32 boundary; /* where that body ends */
 	__u8 used;	/* end is valid */
 	__u8 spoke;	/* acked is valid */
 	__u8 ending;	/* enum ending, of a head that is not complete */
 	__u8 pipelined; /* of what was lost a message began before anything was answered */
+	__u8 bounded;	/* boundary is valid */
+	__u8 reserved[3];
 };
 
 /* A socket that has spoken HTTP. */
@@ -49,6 +53,7 @@ struct piece {
 	__u32 offset; /* of the payload in the buffer */
 	bool turn;    /* as NW_HTTP_TURN */
 	bool begins;  /* a message, for all that its first word tells */
+	__u32 word;   /* that one */
 };
 
 static __always_inline bool before(__u32 a, __u32 b)
@@ -116,6 +121,20 @@ static __always_inline bool goes_on(const __u8 *data, __u32 end, __u32 n, const 
 	return may_begin_message(*(const __u32 *)(data + end), n - end);
 }
 
+/* length: as this piece of a head tells it, or 0. In a body text may look like a request. */
+static __always_inline void keep_boundary(struct stream *s, const struct piece *p, __u32 taken,
+					  __u32 end, __u32 length)
+{
+	bool response = p->begins && p->word == WORD('H', 'T', 'T', 'P');
+
+	if (s->bounded && before(p->segment.seq, s->boundary) && !response)
+		return;
+	s->length = length ? length : taken ? s->length : 0;
+	s->bounded = end && s->length;
+	if (s->bounded)
+		s->boundary = p->segment.seq + end + s->length;
+}
+
 /*
  * size: what the record takes at most, a constant. It is made so that what is not yet proved to the
  * verifier of Linux 6.1, a length above zero and not above size, is seen by it.
@@ -132,6 +151,7 @@ static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, s
 	s->taken = 0;
 	if (!r) {
 		s->pipelined |= p->begins && !p->turn;
+		s->bounded = 0;
 		return 0;
 	}
 	asm volatile("%[n] += -1\n"
@@ -145,6 +165,7 @@ static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, s
 	}
 	__builtin_memset(r->data + n, 0, PAD);
 	end = head_end(s, taken, r->data, n, size);
+	keep_boundary(s, p, taken, end, content_length(r->data, n, size));
 	fill(ctx, tp, w, r, p, n);
 	r->flags |= s->pipelined ? NW_HTTP_PIPELINED : 0;
 	r->flags |= is_start(tp, &p->segment) ? NW_HTTP_START : 0;
@@ -204,6 +225,7 @@ static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream
 		if (bpf_skb_load_bytes(ctx, p->offset, &word, sizeof(word)))
 			return false;
 		p->begins = begins_message(word);
+		p->word = word;
 		return p->begins;
 	}
 	return !bpf_skb_load_bytes(ctx, p->offset, &word, 1) && may_begin_message(word, length);
@@ -221,6 +243,29 @@ static __always_inline bool pass(struct stream *s, const struct nw_segment *segm
 	return turn;
 }
 
+/*
+ * Does a message begin within it, behind the body of the one before? Its length was told, but
+ * perhaps there was none, as behind HEAD: the word decides.
+ */
+static __always_inline bool has_boundary(struct __sk_buff *ctx, struct stream *s, struct piece *p)
+{
+	__u32 into, word = 0, length = p->segment.length;
+
+	if (!s || !s->bounded || s->end - (p->segment.seq + length) <= OLD_MAX)
+		return false;
+	into = s->boundary - p->segment.seq;
+	if (into >= length || length - into < sizeof(word) ||
+	    bpf_skb_load_bytes(ctx, p->offset + into, &word, sizeof(word)) || !begins_message(word))
+		return false;
+	p->offset += into;
+	p->segment.seq += into;
+	p->segment.length -= into;
+	p->begins = true;
+	p->word = word;
+	s->taken = 0;
+	return true;
+}
+
 static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 			   struct piece *p)
 {
@@ -233,7 +278,7 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 		s = &streams->direction[p->segment.direction == NW_TX];
 	if (s && p->segment.length)
 		p->turn = pass(s, &p->segment);
-	if (!p->segment.length || !is_wanted(ctx, s, p))
+	if (!p->segment.length || (!is_wanted(ctx, s, p) && !has_boundary(ctx, s, p)))
 		return streams && ends ? tell_end(ctx, tp, w, p) : 0;
 	if (!streams)
 		streams = bpf_sk_storage_get(&http_streams, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);

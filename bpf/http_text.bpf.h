@@ -33,6 +33,7 @@ static __always_inline bool begins_message(__u32 word)
 	case WORD('L', 'O', 'C', 'K'):
 	case WORD('U', 'N', 'L', 'O'):
 	case WORD('S', 'E', 'A', 'R'):
+	case WORD('P', 'R', 'I', ' '): /* of HTTP/2: the collector looks no further */
 		return true;
 	}
 	return false;
@@ -99,6 +100,49 @@ static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u3
 	return found;
 }
 
+#define LOWER	    0x2020202020202020ULL
+#define CONTENT	    0x2d746e65746e6f63ULL /* "content-" */
+#define LENGTH	    0x003a6874676e656cULL /* "length:" */
+#define LENGTH_MASK 0x00ffffffffffffffULL
+#define DIGITS_MAX  16
+
+/* Of a number behind spaces, what is left of it in 32 bits. */
+static __always_inline __u32 parse_number(const __u8 *data, __u32 at, const __u32 size)
+{
+	__u32 value = 0;
+
+	for (__u32 i = 0; i < DIGITS_MAX; i++) {
+		__u8 c = data[(at + i) & (size - 1)];
+
+		if (c == ' ' && !value)
+			continue;
+		if (c < '0' || c > '9')
+			break;
+		value = value * 10 + c - '0';
+	}
+	return value;
+}
+
+/* Where the value of Content-Length begins, if it is in n bytes, else 0. */
+static __always_inline int find_content_length(const __u8 *data, __u32 n, const __u32 size)
+{
+	int found = 0;
+
+	for (__u32 at = 0; at < size && at < n; at += 8) {
+		__u64 hit = bytes_equal(*(const __u64 *)(data + at), '\n');
+		const __u8 *name = data + at + (first_byte(hit) & 7) + 1;
+
+		if (hit && (*(const __u64 *)name | LOWER) == CONTENT &&
+		    ((*(const __u64 *)(name + 8) | LOWER) & LENGTH_MASK) == LENGTH) {
+			found = at + (first_byte(hit) & 7) + 1 + sizeof("content-length:") - 1;
+			break;
+		}
+		asm volatile("" : "+r"(at), "+r"(found));
+	}
+	asm volatile("" : "+r"(found));
+	return found;
+}
+
 /* No static functions, so that the verifier looks at each once, not at every call. */
 struct small {
 	__u8 data[NW_HTTP_SMALL + PAD];
@@ -118,10 +162,39 @@ __noinline int nw_find_medium(struct medium *in, __u32 n)
 	return in ? find_empty_line(in->data, n, NW_HTTP_MEDIUM) : 0;
 }
 
+__noinline int nw_length_small(struct small *in, __u32 n)
+{
+	return in ? find_content_length(in->data, n, NW_HTTP_SMALL) : 0;
+}
+
+__noinline int nw_length_medium(struct medium *in, __u32 n)
+{
+	return in ? find_content_length(in->data, n, NW_HTTP_MEDIUM) : 0;
+}
+
+__noinline int nw_number_small(struct small *in, __u32 at)
+{
+	return in ? parse_number(in->data, at, NW_HTTP_SMALL) : 0;
+}
+
+__noinline int nw_number_medium(struct medium *in, __u32 at)
+{
+	return in ? parse_number(in->data, at, NW_HTTP_MEDIUM) : 0;
+}
+
 /* In a large piece it looks no further; an end that it misses costs copies of up to a head. */
 static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
 {
 	return size == NW_HTTP_SMALL ? nw_find_small(data, n) : nw_find_medium(data, n);
+}
+/* The value of Content-Length, 0 if it is not there. */
+static __always_inline __u32 content_length(void *data, __u32 n, const __u32 size)
+{
+	__u32 at = size == NW_HTTP_SMALL ? nw_length_small(data, n) : nw_length_medium(data, n);
+
+	if (!at)
+		return 0;
+	return size == NW_HTTP_SMALL ? nw_number_small(data, at) : nw_number_medium(data, at);
 }
 
 #endif

@@ -284,7 +284,7 @@ const struct option_row options_table[] = {
 	 COMMAND_EXPORT, MEMBER(set_string, listen)},
 	{"backlog-ports", {}, 0, "N", "listening ports with series of their own (64); 0: none",
 	 COMMAND_EXPORT, MEMBER(set_ports, ports)},
-	{"quiet", {}, 'q', NULL, "no hints, no progress and no summary on stderr; errors and losses are told", COMMAND_ALL,
+	{"quiet", {}, 'q', NULL, "no hints, progress or summary on stderr; errors and losses are told", COMMAND_ALL,
 	 FLAG(quiet)},
 	{"verbose", {}, 'v', NULL, "say on stderr when the subscription is live", COMMAND_ALL,
 	 FLAG(verbose)},

@@ -189,6 +189,9 @@ static size_t in_head(struct walk *w, const char *data, size_t size)
 
 static size_t begin_head(struct walk *w, const char *data, size_t size)
 {
+	bool answered =
+		w->piece->ack != w->flow->origin.ack; /* the message before, at least partly */
+
 	http_head_begin(&w->http->scratch);
 	w->flow->before = w->flow->place;
 	w->flow->place = HTTP_HEAD;
@@ -197,7 +200,7 @@ static size_t begin_head(struct walk *w, const char *data, size_t size)
 		.seq = w->seq,
 		.ack = w->piece->ack,
 		.start = w->piece->start && w->first,
-		.turn = w->piece->turn && w->first,
+		.turn = w->flow->before == HTTP_BOUNDARY ? answered : w->piece->turn,
 		.pipelined = w->piece->pipelined,
 	};
 	return in_head(w, data, size);

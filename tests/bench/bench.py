@@ -30,6 +30,7 @@ REPEATS_MAX = {"sandwiches": 15, "rounds": 3}  # in one run
 BIRTH_ROUNDS = 5
 COUNTER_ROUNDS, COUNTER_S = 3, 3
 FLOOD_S = 1.5
+STREAM_BYTES = 1 << 30  # no HTTP
 RING_BYTES = 4 << 20  # --ring as the collector has it by default
 
 
@@ -63,6 +64,7 @@ def all_rows():
         Row("tcpdump", tracers.tcpdump_text, rr),
         Row("netwatch packet -t -o json", tracers.events("packet", "-t"), rr),
         Row("bpftrace, 5 tracepoints", tracers.bpftrace_layers, rr),
+        Row("netwatch http", tracers.events("http"), ("bulk",)),
     ]
 
 
@@ -205,21 +207,39 @@ def measure_rounds(bench, rows, count):
     return noise
 
 
-def bpf_ns_per_connection(bench, count, empty):
-    """Run time of the collector's BPF programs, without the cost of measuring it."""
-    with tracers.filters(count)(bench) as tracer:
-        bench.traffic.run("crr", WARM_UP)
-        before = tracer.collector.bpf_run_time()
-        ops = bench.ops["crr"] // 2
-        bench.traffic.run("crr", ops)
-        after = tracer.collector.bpf_run_time()
+def bpf_run_time(bench, tracer, mode, ops, empty):
+    """Run time of the collector's BPF programs, without the cost of measuring it, and runs."""
+    before = tracer.collector.bpf_run_time()
+    bench.traffic.run(mode, ops)
+    after = tracer.collector.bpf_run_time()
     ns = runs = 0
     for program, (end_ns, end_runs) in after.items():
         start_ns, start_runs = before.get(program, (0, 0))
         ns, runs = ns + end_ns - start_ns, runs + end_runs - start_runs
     if not runs:
         raise Unmeasured("the kernel tells no run time of the collector's BPF programs")
-    return (ns - runs * empty) / ops, runs / ops
+    return ns - runs * empty, runs
+
+
+def bpf_ns_per_connection(bench, count, empty):
+    with tracers.filters(count)(bench) as tracer:
+        bench.traffic.run("crr", WARM_UP)
+        ops = bench.ops["crr"] // 2
+        ns, runs = bpf_run_time(bench, tracer, "crr", ops, empty)
+    return ns / ops, runs / ops
+
+
+def measure_stream(bench):
+    """A stream that is no HTTP, under a subscription to HTTP: a look at each packet, no copy."""
+    ops = STREAM_BYTES >> 16
+    with bench.traffic_runs() as traffic:
+        empty = traffic.command("stats")["empty"]
+        traffic.run("bulk", 1000)
+        with tracers.events("http")(bench) as tracer:
+            traffic.run("bulk", 100)
+            ns, runs = bpf_run_time(bench, tracer, "bulk", ops, empty)
+    return {"ns": ns / runs, "runs": runs, "empty": empty,
+            "matched": tracers.stats_of(tracer.output)["matched"]}
 
 
 def measure_births(bench):
@@ -275,9 +295,13 @@ def measure_flood(bench):
     }
 
 
+def is_asked(name, only):
+    return not only or any(text in name for text in only)
+
+
 def attempt(measure, bench, what, only):
     """Figures; nothing when they were not asked for, None when they cannot be had."""
-    if only and only not in what:
+    if not is_asked(what, only):
         return {}
     try:
         return measure(bench)
@@ -291,13 +315,14 @@ def options():
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument("--slice", type=float, default=0.25, metavar="SECONDS",
                         help="of traffic in each half of a sandwich")
-    parser.add_argument("--only", metavar="TEXT", help="only what has TEXT in its name")
+    parser.add_argument("--only", action="append", metavar="TEXT",
+                        help="only what has TEXT, or one of these, in its name")
     return parser.parse_args()
 
 
 def measure_all(asked):
     rows = [row for row in all_rows()
-            if not asked.only or asked.only in row.name or row.name == "nothing"]
+            if is_asked(row.name, asked.only) or row.name == "nothing"]
     with tempfile.TemporaryDirectory(prefix="netwatch-bench-") as scratch:
         os.chmod(scratch, 0o755)
         bench = Bench(os.environ.get("B", "build"), scratch, asked.slice)
@@ -308,8 +333,9 @@ def measure_all(asked):
             flood = attempt(measure_flood, bench, "flood", asked.only)
         births = attempt(measure_births, bench, "64 filters", asked.only)
         counters = attempt(measure_counters, bench, "tcpinfo", asked.only)
-    report.table(rows, noise, births, flood, counters)
-    return report.complete(rows, births, flood, counters)
+        stream = attempt(measure_stream, bench, "http", asked.only)
+    report.table(rows, noise, births, flood, counters, stream)
+    return report.complete(rows, births, flood, counters, stream)
 
 
 def main():

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-START_S = 10  # until a tracer is attached
+START_S = 30  # until a tracer is attached
 STOP_S = 10  # until it has ended and written its output
 DRAIN_S = 3  # until it has handled what was under way
 CPUS = sorted(os.sched_getaffinity(0))
@@ -103,6 +103,11 @@ class Process:
 
     def stderr(self):
         return read(self._err_path)
+
+    def says(self, text):
+        """True when a line on stderr begins with that, behind the program's name or not."""
+        self.check_runs()
+        return re.search(rf"^([\w-]+: )?{text}", self.stderr(), re.M)
 
     def stdout(self):
         """What it has written, once it has ended."""

@@ -97,6 +97,12 @@ def births_text(births):
             f"without the {births['empty']:.0f} ns per run that the kernel's measure takes itself")
 
 
+def stream_text(stream):
+    return (f"1 GiB that is no HTTP, under a subscription to HTTP: {stream['runs']} runs of BPF "
+            f"programs, {stream['ns']:.0f} ns each without the {stream['empty']:.0f} ns that the "
+            "measure takes")
+
+
 # ------------------------------------------------------------------- targets
 #
 # Each yields (what, target, measured, reached); nothing when it has no figures.
@@ -193,39 +199,47 @@ def flood_targets(flood):
            flood["rss"] <= limit)
 
 
+def stream_targets(stream):
+    if stream:
+        yield ("1 GiB under http, per packet", "<= 100 ns, 0 events",
+               f"{stream['ns']:.0f} ns, {stream['matched']} events",
+               stream["ns"] <= 100 and not stream["matched"])
+
+
 def find(rows, name):
     return next((row for row in rows if row.name == name), None)
 
 
-def targets(rows, births, flood, counters):
+def targets(rows, births, flood, counters, stream):
     yield from idle_targets(find(rows, "netwatch, nobody subscribed"))
     yield from no_match_targets(find(rows, "netwatch, nothing matches"))
     yield from connect_targets(find(rows, "netwatch -a -o json"), find(rows, "tcplife"))
     yield from packet_targets(rows)
     yield from counters_targets(counters)
     yield from births_targets(births)
+    yield from stream_targets(stream)
     yield from flood_targets(flood)
     yield from events_targets(rows)
 
 
-def table(rows, noise, births, flood, counters):
+def table(rows, noise, births, flood, counters, stream):
     rows_table(rows)
     legend(rows)
     for what in noise.repeated:
         print(f"Noise: {noise.repeated[what]} {what} repeated, "
               f"{noise.kept[what]} kept though noisy.")
     for text in (births and births_text(births), flood and flood_text(flood),
-                 counters and counters_text(counters)):
+                 counters and counters_text(counters), stream and stream_text(stream)):
         if text:
             print(text)
     print()
     form = "{:<44}{:<27}{:<9}{}"
     print(form.format("what", "target", "reached", "measured"))
-    for what, target, value, reached in targets(rows, births, flood, counters):
+    for what, target, value, reached in targets(rows, births, flood, counters, stream):
         print(form.format(what, target, "yes" if reached else "NO", value))
 
 
-def complete(rows, births, flood, counters):
+def complete(rows, births, flood, counters, stream):
     """The exit status: 1 when something of netwatch could not be measured."""
     own = [row for row in rows if row.name.startswith("netwatch")]
-    return int(any(row.skipped for row in own) or None in (births, flood, counters))
+    return int(any(row.skipped for row in own) or None in (births, flood, counters, stream))

@@ -71,10 +71,7 @@ def client(bench, options, name):
 
 
 def wait_until_live(process):
-    def live():
-        process.check_runs()
-        return re.search("^subscribed", process.stderr(), re.M)
-    wait_for(live, START_S, f"'subscribed' from {process.name}")
+    wait_for(lambda: process.says("subscribed"), START_S, f"'subscribed' from {process.name}")
 
 
 @contextlib.contextmanager
@@ -124,8 +121,9 @@ def filters(count):
     return start
 
 
-def peer(*argv):
-    """Another tool; PORT in an argument is the traffic's port."""
+def peer(*argv, ready=None):
+    """Another tool; PORT in an argument is the traffic's port. ready: what it says on stderr when
+    it is, if it does."""
     @contextlib.contextmanager
     def start(bench):
         places = {"PORT": str(bench.traffic.port), "NETNS": bench.traffic.netns,
@@ -133,7 +131,8 @@ def peer(*argv):
         words = [re.sub("PORT|NETNS|FILE", lambda found: places[found[0]], word)
                  for word in argv]
         with stopping(Process(words, bench.path("peer"))) as process:
-            wait_for(process.has_attached, START_S, f"{process.name} to attach")
+            wait_for(process.has_attached if not ready else lambda: process.says(ready),
+                     START_S, f"{process.name} to attach")
             yield Tracer([process], process)
     return start
 
@@ -150,8 +149,8 @@ bpftrace = peer("bpftrace", "-e", """tracepoint:sock:inet_sock_set_state
 
 # On lo, each segment is seen once; netwatch tells it of both sockets.
 tcpdump = ("nsenter", "--net=NETNS", "tcpdump", "-i", "lo", "-n", "-Z", "root")
-tcpdump_file = peer(*tcpdump, "-w", "FILE", "tcp port PORT")
-tcpdump_text = peer(*tcpdump, "tcp port PORT")
+tcpdump_file = peer(*tcpdump, "-w", "FILE", "tcp port PORT", ready="listening on")
+tcpdump_text = peer(*tcpdump, "tcp port PORT", ready="listening on")
 # The hooks of layer times that bpftrace can have where kprobes are missing.
 bpftrace_layers = peer("bpftrace", "-e", """
     tracepoint:net:netif_receive_skb, tracepoint:net:net_dev_queue,

@@ -1,105 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Category http: what was said on a connection of the test's own, byte by byte, and what netwatch
-tells of it to either end's user, to strangers and to root. With nginx, its log is the witness."""
+tells of it to either end's user, to strangers and to root."""
 
 import grp
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import time
 
 import pytest
 
-import wire
-from harness import ALICE, BOB, CAROL, PYTHON, SERVICE_USER, end_process, scaled, wait_until
-
-HTTP = "subscribe", "--events", "http", "-v", "--stats", "-o", "json"
-SECRET = "5ecret"  # in what must never be shown
-FIXED = "malformed", "truncated"
+from harness import ALICE, BOB, CAROL, SERVICE_USER, scaled, wait_until
+from talk import HTTP, SECRET, Talk, finish, get, head, ok, said, short, talk, watch
 
 
-class Talk:
-    """A connection of ALICE's to BOB's server, and what is said on it."""
-
-    def __init__(self, actor, address="127.0.0.1", client=ALICE, server=BOB):
-        self.client, self.server = actor(uid=client), actor(uid=server)
-        self.address = address
-        self.listener = self.server.listen(address=address)
-        self.port = self.listener["port"]
-        self.open()
-
-    def open(self):
-        self.told = self.client.connect(address=self.address, port=self.port)
-        self.accepted = self.server.accept(fd=self.listener["fd"])
-
-    def ask(self, request, piece=0):
-        self.say(self.client, self.told, self.server, self.accepted, request, piece)
-
-    def answer(self, response, piece=0):
-        self.say(self.server, self.accepted, self.client, self.told, response, piece)
-
-    @staticmethod
-    def say(speaker, end, hearer, other, text, piece):
-        text = text if isinstance(text, bytes) else text.encode()
-        hearer.tell("receive", fd=other["fd"], count=len(text))
-        speaker.say(fd=end["fd"], data=text.hex(), piece=piece)
-        hearer.answer()
-
-    def close(self):
-        """The server first."""
-        self.server.close(fd=self.accepted["fd"])
-        self.client.receive_end(fd=self.told["fd"])
-        self.client.close(fd=self.told["fd"])
-
-
-def head(start, **headers):
-    lines = [start, *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines) + "\r\n\r\n"
-
-
-def get(target, **headers):
-    return head(f"GET {target} HTTP/1.1", Host="h.test", **headers)
-
-
-def ok(body="", **headers):
-    return head("HTTP/1.1 200 OK", Content_Length=len(body), **headers) + body
-
-
-@pytest.fixture
-def talk(actor):
-    return Talk(actor)
-
-
-@pytest.fixture
-def watch(netwatch):
-    def start(port, *options, uid=ALICE, **more):
-        return netwatch(*HTTP, "--port", port, *options, uid=uid, **more).wait_subscribed()
-
-    return start
-
-
-def finish(client):
-    """Its events; the account adds up."""
-    events = client.stopped_events()
-    totals = client.totals()
-    assert totals["matched"] == sum(
-        totals[name] for name in ("delivered", "filtered", "lost_kernel", "lost_queue")
-    ), totals
-    assert totals["delivered"] == len(events) and not totals["lost_kernel"], totals
-    return events
-
-
-def short(event):
-    """(REQUEST, method, target) or (RESPONSE, status, method, target)"""
-    http = event["http"]
-    names = ["event", "method", "target"] + [name for name in FIXED if name in http]
-    if http["event"] == "RESPONSE":
-        names.insert(1, "status")
-    return " ".join(str(http.get(name, "-")) for name in names)
-
-
+@pytest.mark.kernels
 def test_both_ends(talk, watch, actor):
     """Every field, at the end that each user owns, and nobody else's."""
     ends = {uid: watch(talk.port, uid=uid) for uid in (ALICE, BOB, CAROL)}
@@ -167,6 +79,13 @@ TALKS = {
          (">", get("/2")), ("<", ok())],
         ["REQUEST POST /1", "RESPONSE 200 POST /1", "REQUEST GET /2", "RESPONSE 200 GET /2"],
     ),
+    "answered before the body was sent": (  # whose end and the next request share a segment
+        [(">", head("POST /1 HTTP/1.1", Host="h", content_length=20000)), ("<", ok()),
+         (">", "x" * 20000 + head("PUT /2 HTTP/1.1", Host="h", Content_Length=20000) + "x" * 20000),
+         ("<", ok()), (">", get("/3")), ("<", ok())],
+        ["REQUEST POST /1", "RESPONSE 200 POST /1", "REQUEST PUT /2", "RESPONSE 200 PUT /2",
+         "REQUEST GET /3", "RESPONSE 200 GET /3"],
+    ),
     "100-continue": (
         [(">", head("PUT /1 HTTP/1.1", Host="h", Content_Length=3, Expect="100-continue")),
          ("<", head("HTTP/1.1 100 Continue")), (">", "abc"), ("<", head("HTTP/1.1 201 Created",
@@ -230,6 +149,7 @@ def test_pieces(talk, watch, piece):
         assert events[1]["http"]["content_type"] == "text/x" * 9
 
 
+@pytest.mark.kernels
 def test_split_everywhere(talk, watch):
     """The head of a request in two segments, at each of its bytes."""
     end = watch(talk.port)
@@ -244,6 +164,59 @@ def test_split_everywhere(talk, watch):
     assert [short(event) for event in finish(end)] == expected
 
 
+def test_cookies_in_front(talk, watch):
+    """8 KiB of them, one byte per segment: what fits is parsed, what does not is truncated."""
+    end = watch(talk.port)
+    for size in scaled(8000), 8300:
+        talk.ask(get(f"/{size}", Cookie=SECRET * (size // len(SECRET))), piece=1)
+        talk.answer(ok())
+    talk.close()
+    end.wait_events(4)
+    events = finish(end)
+    assert [event["http"].get("truncated") for event in events] == [None, None, True, None]
+    assert [event["http"]["target"] for event in events[2:]] == ["/8300"] * 2
+    assert SECRET.encode() not in b"".join(end.out.lines)
+
+
+HIDDEN = "Authorization", "cOOkie", "Set-Cookie", "Proxy-Authorization", "X-API-key", "X-Other"
+FORMS = [
+    "{}: Bearer {}", "{}:{}", "{}: a\r\n {}", "{}: a\r\n\t{}", "{} : {}", "{}\t: {}", " {}: {}",
+    "{}: a\r{}", "{}: \0{}", "{} {}",
+]
+TARGETS = [
+    "http://u:{}@h/{}", "//u:{}@h/{}", "/to?u=http://u:{}@h/{}", "/{1}?a=1#x", "/{1}#http://u:{0}@h",
+]
+FORMATS = "json", "csv", "compact", "table", "pb"
+
+
+def test_secrets(talk, netwatch):
+    """None of a header or of userinfo, in any format; none of a query in another uid's."""
+    ends = [(form, netwatch("subscribe", "-v", "--events", "http", "-o", form, "--port", talk.port,
+                            uid=uid).wait_subscribed()) for form in FORMATS for uid in (ALICE, 0)]
+    control = netwatch(*HTTP, "--dport", talk.port, uid=ALICE).wait_subscribed()
+    texts = [f"GET /{number} HTTP/1.1\r\n{form.format(name, SECRET)}\r\nHost: h\r\n\r\n"
+             for number, (name, form) in enumerate((n, f) for n in HIDDEN for f in FORMS)]
+    texts += [f"GET {target.format(SECRET, number)} HTTP/1.1\r\nHost: u:{SECRET}@h\r\n\r\n"
+              for number, target in enumerate(TARGETS)]
+    for text in texts:
+        talk.open()
+        talk.ask(text)
+        talk.answer(head("HTTP/1.1 400 No", Set_Cookie=SECRET, Content_Length=0))
+        talk.close()
+    talk.open()
+    talk.ask(get("/last"))
+    wait_until(lambda: control.events()[-1:] and
+               control.events()[-1]["http"].get("target") == "/last", "the last is told")
+    assert len(finish(control)) == 2 * len(texts) + 1
+    for form, end in ends:
+        if form != "pb":  # which has no lines
+            wait_until(lambda: b"/last" in b"".join(end.out.lines), "the last is told")
+        end.stop()
+        assert b"/last" in b"".join(end.out.lines), form
+        assert SECRET.encode() not in b"".join(end.out.lines), end
+
+
+@pytest.mark.kernels
 def test_large_bodies(talk, watch):
     """By sendfile, whose pages no program of a socket's kind sees, and what follows them."""
     count = scaled(20 << 20)
@@ -264,6 +237,7 @@ def test_large_bodies(talk, watch):
         assert events[1]["http"]["content_length"] == count
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("address", ["::1", "127.0.0.1"])
 def test_families(actor, watch, address):
     talk = Talk(actor, address=address)
@@ -290,6 +264,7 @@ def test_bounds(talk, watch):
     assert events[3]["target"] == "/" + "l" * 4095 and events[3]["truncated"] is True
 
 
+@pytest.mark.kernels
 def test_reset_within_a_head(talk, watch):
     """What was seen is told when the connection is gone."""
     end = watch(talk.port)
@@ -297,12 +272,6 @@ def test_reset_within_a_head(talk, watch):
     talk.client.reset(fd=talk.told["fd"])
     end.wait_events(1)
     assert [short(event) for event in finish(end)] == ["REQUEST GET /half True"]
-
-
-def said(talk):
-    talk.ask(get(f"/a?user=me&token={SECRET}#part"))
-    talk.answer(ok())
-    talk.close()
 
 
 @pytest.mark.parametrize("who", ["root", "http group"])
@@ -349,89 +318,6 @@ def test_scope_all(start_collector, talk, netwatch, actor):
     assert end.totals()["matched"] == 4
 
 
-# options -> what they keep of CONVERSATION
-CONVERSATION = [
-    ("GET", "/a", "one.test", 200), ("POST", "/a/b?x=/c", "Two.test:80", 404),
-    ("GET", "/c/d", "one.test", 503),
-]
-ALL = {(method, target, status) for method, target, _, code in CONVERSATION for status in (0, code)}
-A, B, C = [{row for row in ALL if row[1] == entry[1]} for entry in CONVERSATION]
-RESPONSES = {row for row in ALL if row[2]}
-FILTERS = {
-    "--http-method GET": A | C,
-    "--http-method get,HEAD": A | C,
-    "--not --http-method GET": B,
-    "--http-host two.TEST": B,
-    "--not --http-host two.test": A | C,
-    "--http-path /a*": A | B,
-    "--http-path /?": A,
-    "--http-path /[ab]/*": B,
-    "--http-path */c": set(),
-    "--not --http-path /a --not --http-path /c*": B,
-    "--http-status 404": B & RESPONSES,
-    "--http-status 200,500-599": (A | C) & RESPONSES,
-    "--not --http-status 400-499": (A | C) & RESPONSES,
-    "--min-latency 1m": set(),
-    "--min-latency 1ms --not --min-latency 1h": RESPONSES,
-    "--http-method GET --http-status 500-599": C & RESPONSES,
-}
-
-
-@pytest.mark.parametrize("half", [0, 1])
-def test_filters(talk, watch, half):
-    """What they drop is counted. (A user may have so many filters at once and no more.)"""
-    ends = {options: watch(talk.port, *options.split()) for options in list(FILTERS)[half::2]}
-    plain = watch(talk.port)
-    for number, (method, target, host, status) in enumerate(CONVERSATION):
-        talk.ask(head(f"{method} {target} HTTP/1.1", Host=host))
-        wait_until(lambda: len(plain.out.lines) == 2 * number + 1, "the request is told")
-        time.sleep(0.002)  # for --min-latency 1ms
-        talk.answer(head(f"HTTP/1.1 {status} Why", Content_Length=0))
-    talk.close()
-    plain.wait_events(len(ALL))
-    for options in ends:
-        kept = FILTERS[options]
-        ends[options].wait_events(len(kept))
-        events = finish(ends[options])
-        found = {
-            (event["http"]["method"], event["http"]["target"], event["http"].get("status", 0))
-            for event in events
-        }
-        assert found == kept, options
-        totals = ends[options].totals()
-        assert totals["matched"] == 6 and totals["filtered"] == 6 - len(kept), options
-
-
-@pytest.mark.parametrize("words", [
-    "--http-status 99", "--http-status 500-499", "--http-status x", "--min-latency 0",
-    "--min-latency x", "--http-path", "--http-path=", "--http-method ,",
-    "--http-host " + "h" * 256, "--not --events http",
-])
-def test_bad_options(netwatch, words):
-    client = netwatch(*HTTP, *words.split(" "), uid=ALICE)
-    assert client.wait() == 2 and words.split(" ")[0].split("=")[0][2:] in client.err.text()
-
-
-def test_bad_filters(collector):
-    """A client that does not check its user's word is refused by the collector."""
-    import netwatch_pb2 as pb
-
-    def refused(code, **http):
-        with wire.Connection(collector.socket) as client:
-            asked = pb.Filter(http=pb.HttpFilter(**http))
-            client.send(pb.Request(subscribe=pb.Subscribe(category=["http"], filter=asked)))
-            error = client.expect("error")
-            assert error.code == code and "http" in error.message, error
-
-    texts = pb.StringSet
-    refused(pb.Error.INVALID, path=texts(any=[""]))
-    refused(pb.Error.LIMIT, host=texts(none=["h" * 256]))
-    refused(pb.Error.LIMIT, method=texts(any=["G"] * 64, none=["P"]))
-    refused(pb.Error.INVALID, status=pb.StatusSet(any=[pb.StatusRange(first=99)]))
-    refused(pb.Error.INVALID, status=pb.StatusSet(none=[pb.StatusRange(first=500, last=499)]))
-    refused(pb.Error.INVALID, min_latency_us=0)
-
-
 def test_compact_and_table(talk, netwatch):
     """For people."""
     ends = [
@@ -445,83 +331,3 @@ def test_compact_and_table(talk, netwatch):
         text = end.out.text()
         assert re.search(rf"REQUEST\b.*GET.*/a\?user=me&token={SECRET}", text, re.S), text
         assert re.search(r"RESPONSE\b.*200", text, re.S), text
-
-
-# --------------------------------------------------------------------- nginx
-
-CLIENTS, REQUESTS = 4, scaled(2500)  # of each
-
-NGINX = """
-user root; daemon off; master_process off; pid {path}/pid; error_log {path}/error;
-events {{ worker_connections 512; }}
-http {{
-    client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;
-    uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;
-    log_format line '$connection_requests $remote_port $request_method $request_uri $status';
-    access_log {path}/access line; keepalive_requests 1000000; sendfile on;
-    server {{
-        listen 127.0.0.1:{port}; root {path};
-        location /204 {{ return 204; }}
-        location /302 {{ return 302 /file; }}
-    }}
-}}
-"""
-
-ASK = """
-import http.client, random, sys
-port, count, seed = map(int, sys.argv[1:])
-choose = random.Random(seed)
-client = http.client.HTTPConnection("127.0.0.1", port)
-for number in range(count):
-    method = choose.choice(["GET", "GET", "HEAD", "POST"])
-    path = choose.choice(["/file", "/204", "/302", "/missing"])
-    client.request(method, f"{path}?n={number}", body=b"x" * 100 if method == "POST" else None)
-    client.getresponse().read()
-"""
-
-
-def test_nginx(tmp_path, start_collector, netwatch, place):
-    """Its log is another's word on what was asked and answered."""
-    if not shutil.which("nginx"):
-        pytest.skip("NOT TRIED: nginx is not installed, and its package would start a server here")
-    path, port = tmp_path, free_port()
-    (path / "file").write_bytes(b"f" * 30000)
-    (path / "conf").write_text(NGINX.format(path=path, port=port))
-    server = subprocess.Popen(["nginx", "-p", str(path), "-c", str(path / "conf")],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    collector = start_collector("--queue", "64M", "--ring", "16M")
-    try:
-        wait_until(lambda: listens(port), "nginx listens")
-        watch = netwatch(*HTTP, "--sport", port, uid=0, socket=collector.socket).wait_subscribed()
-        asking = [
-            subprocess.Popen([PYTHON, "-c", ASK, str(port), str(REQUESTS), str(seed)],
-                             user=0, env=place.environment) for seed in range(CLIENTS)
-        ]
-        assert [process.wait(60) for process in asking] == [0] * CLIENTS
-        watch.wait_events(2 * CLIENTS * REQUESTS)
-        events = finish(watch)
-    finally:
-        end_process(server, signal.SIGQUIT)
-    logged = [line.split() for line in (path / "access").read_text().splitlines()]
-    witness = sorted((int(peer), int(n), method, uri, int(status))
-                     for n, peer, method, uri, status in logged)
-    counts, found = {}, []
-    for event in events:
-        told, peer = event["http"], event["connection"]["rport"]
-        if told["event"] == "RESPONSE":
-            counts[peer] = counts.get(peer, 0) + 1
-            assert told["latency_us"] > 0
-            found.append((peer, counts[peer], told["method"], told["target"], told["status"]))
-    assert len(events) == 2 * len(witness) == 2 * CLIENTS * REQUESTS
-    assert sorted(found) == witness
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def listens(port):
-    with socket.socket() as probe:
-        return not probe.connect_ex(("127.0.0.1", port))

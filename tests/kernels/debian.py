@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels from Debian's archive: found by name, checked by apt against the archive's keys, and
-kept unpacked in a cache outside of the tree."""
+"""Kernels and programs from Debian's archive: found by name, checked by apt against the archive's
+keys, and kept unpacked in a cache outside of the tree."""
 
 import os
 import re
@@ -16,7 +16,7 @@ INDEX_AGE_S = 24 * 3600
 
 
 class Unavailable(Exception):
-    """No kernel, and why."""
+    """No kernel or program, and why."""
 
 
 def apt(program, *args, **options):
@@ -126,3 +126,24 @@ def fetch(pattern):
     if not kernel.image:
         raise Unavailable(f"no vmlinuz in the packages of {release}")
     return kernel
+
+
+def fetch_tree(package, suite):
+    """Where the package of that suite is unpacked: nothing of it is installed, so that no service
+    starts. From the cache if it is there."""
+    tree = CACHE / "trees" / suite / package
+    partial = tree.with_name(f"{package}.partial{os.getpid()}")
+    try:
+        if not tree.exists():
+            update()
+            partial.mkdir(parents=True)
+            apt("apt-get", "download", f"{package}/{suite}", cwd=partial)
+            for archive in partial.glob("*.deb"):
+                subprocess.run(["dpkg", "-x", archive, partial], check=True)
+                archive.unlink()
+            partial.rename(tree)
+    except (subprocess.CalledProcessError, OSError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        output = (getattr(error, "stdout", None) or str(error)).strip().splitlines()
+        raise Unavailable(f"{package}: {output[-1]}") from None
+    return tree

@@ -85,6 +85,36 @@ static void test_headers(void **state)
 	assert_true(n >= 200);
 }
 
+/* Cookies in front, as much as a head may have and more: parsed or truncated at every split. */
+static void test_cookies_in_front(void **state)
+{
+	static char text[HTTP_HEAD_MAX + 200];
+	static const char first[] = "GET /x HTTP/1.1\r\nCookie: ", last[] = "\r\nHost: h\r\n\r\n";
+	static const size_t totals[] = {HTTP_HEAD_MAX - 1, HTTP_HEAD_MAX, HTTP_HEAD_MAX + 100};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+		size_t n = totals[i], at = sizeof(first) - 1, end = n - (sizeof(last) - 1);
+		const char *want = n <= HTTP_HEAD_MAX ? "> GET /x h" : "> GET /x truncated";
+
+		memcpy(text, first, at);
+		for (; at < end; at++)
+			text[at] = CANARY[at % strlen(CANARY)];
+		memcpy(text + end, last, sizeof(last) - 1);
+		for (size_t split = 0; split < n; split++) { /* 0: one byte per segment */
+			struct http_piece p;
+
+			for (at = 0; at < n && (at < split || !split); at += split ? split : 1)
+				send_cut(HTTP_TX, text + at, split ? split : 1, 0);
+			send_cut(HTTP_TX, text + at, n - at, 0);
+			assert_told(want);
+			p = piece(HTTP_TX, NULL, 0);
+			p.closed = true;
+			http_take(f.http, &p);
+		}
+	}
+}
+
 /* Half a head waits for the rest: what is kept of it has no secret. */
 static void test_memory(void **state)
 {
@@ -153,9 +183,8 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
-		CASE(test_headers),
-		CASE(test_memory),
-		CASE(test_userinfo),
+		CASE(test_headers), CASE(test_cookies_in_front),
+		CASE(test_memory),  CASE(test_userinfo),
 		CASE(test_query),
 	};
 
