@@ -142,14 +142,15 @@ static __always_inline void keep_boundary(struct stream *s, const struct piece *
 static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 				   struct stream *s, const struct piece *p, const __u32 size)
 {
-	struct nw_http_record *r = nw_reserve(sizeof(*r) + size + PAD, p->receivers);
 	__u32 n = p->segment.length < size ? p->segment.length : size, end, taken = s->taken;
+	struct nw_http_record *r;
 
 	/* Not even when it is sent again: what it acknowledges then is not what it did. */
 	s->end = p->segment.seq + p->segment.length;
 	s->used = 1;
 	s->taken = 0;
-	if (!r) {
+	r = nw_reserve(sizeof(*r) + size + PAD, p->receivers);
+	if (!r) { /* at once: on Linux 6.1 the verifier forgets that nw_reserve has asked it */
 		s->pipelined |= p->begins && !p->turn;
 		s->bounded = 0;
 		return 0;
