@@ -3,7 +3,8 @@
 #   make                    both programs, in build/ (SAN=1: with ASan and UBSan, in build/san/)
 #   sudo make run           install what is missing, build, start, and show live events
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
-#   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it
+#   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it;
+#                           FULL=1: not only what depends on the kernel most
 #   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
 #   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
 #   sudo make bench         ratios against none and against other tools, about two minutes
@@ -109,7 +110,7 @@ fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
 	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
 
 test test-kernels test-deb run bench:
-	$(Q)B=$(B) T='$(T)' K='$(K)' SAN='$(SAN)' PYTHON=$(PYTHON) \
+	$(Q)B=$(B) T='$(T)' K='$(K)' FULL='$(FULL)' SAN='$(SAN)' PYTHON=$(PYTHON) \
 		ARGS='$(subst ','\'',$(ARGS))' sh tests/$(@:test-%=%).sh
 
 format:

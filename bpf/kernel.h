@@ -152,6 +152,7 @@ typedef struct {
 } socket_lock_t;
 
 struct bpf_local_storage;
+struct request_sock;
 struct socket;
 
 struct sock {
@@ -212,6 +213,7 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u32 copied_seq;
 	__u32 write_seq;
+	struct request_sock *fastopen_rsk;
 };
 
 struct iov_iter {

@@ -219,7 +219,9 @@ static __always_inline int state(struct sock *sk, int oldstate, int newstate)
 	case TCP_ESTABLISHED:
 	case TCP_CLOSE:
 		tp = nw_tcp_sock(sk);
-		return tp ? changed(tp, oldstate << 8 | newstate) : 0;
+		if (!tp || (newstate == TCP_CLOSE && nw_never_was(tp, oldstate)))
+			return 0;
+		return changed(tp, oldstate << 8 | newstate);
 	}
 	/* FIN_WAIT2, CLOSE_WAIT, CLOSING: only softirqs lead there, and nothing is told. */
 	return 0;

@@ -191,6 +191,17 @@ static __always_inline struct tcp_sock *nw_tcp_sock(struct sock *sk)
 	return bpf_skc_to_tcp_sock(sk);
 }
 
+/*
+ * Of a socket that goes from oldstate to CLOSE: was it a child that the kernel gave up, while
+ * nothing failed? Two CPUs had a segment that completes the handshake, and the other one's child
+ * became the connection (inet_ehash_nolisten).
+ */
+static __always_inline bool nw_never_was(struct tcp_sock *tp, int oldstate)
+{
+	return oldstate == TCP_SYN_RECV && !nw_sk(tp)->sk_socket && !nw_sk(tp)->sk_err &&
+	       !tp->fastopen_rsk;
+}
+
 /* Of a new life. */
 static __always_inline void nw_reset_retransmits(struct nw_socket *w)
 {

@@ -216,7 +216,7 @@ static __noinline int report_ends(struct tcp_sock *tp, int oldstate)
 	__u64 slots[NW_INTERVALS], mask;
 	__u32 uid;
 
-	if (!read_words(slots, ~0U))
+	if (nw_never_was(tp, oldstate) || !read_words(slots, ~0U))
 		return 0;
 	mask = nw_mask(tp, w, &uid);
 #pragma clang loop unroll(full)

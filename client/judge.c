@@ -52,17 +52,15 @@ static bool asks(const struct filter_values *values)
 
 int judge_init(struct judge *judge, const struct filter_options *options)
 {
-	static struct filter everything;
 	struct filter_error error;
 
 	find_fields();
-	filter_parse(&everything, NULL, &error);
 	if (filter_parse(&judge->filter, options->message, &error)) {
 		log_error("%s", error.message);
 		return -EINVAL;
 	}
 	judge->options = options;
-	judge->all = !memcmp(&judge->filter, &everything, sizeof(everything));
+	judge->all = !netwatch__filter__get_packed_size(options->message);
 	judge->asks_socket =
 		asks(&judge->filter.values[NW_UID]) || asks(&judge->filter.values[NW_CGROUP]);
 	judge->filter.scope = NETWATCH__SCOPE__ALL_WITH_HTTP;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -294,18 +295,23 @@ static bool shows_progress(const struct options *options)
 
 int replay_run(struct options *options)
 {
-	static struct replay replay; /* too large for the stack */
-	struct session *session = &replay.session;
-	int status = init(&replay, options);
+	struct replay *replay = calloc(1, sizeof(*replay));
+	struct session *session = &replay->session;
+	int status;
 
+	if (!replay) {
+		log_error("out of memory");
+		return EXIT_ERROR;
+	}
+	status = init(replay, options);
 	if (!status) {
 		if (shows_progress(options))
-			progress_begin(replay.size);
-		loop(&replay);
-		finish(&replay);
+			progress_begin(replay->size);
+		loop(replay);
+		finish(replay);
 		progress_end();
 		if (session->requested && session->status != EXIT_OUTPUT)
-			progress_summary(session, replay.name,
+			progress_summary(session, replay->name,
 					 session->account.sum.duration_us / 1000);
 		if (options->stats && session->requested)
 			subscribe_stats(&session->account);
@@ -313,8 +319,9 @@ int replay_run(struct options *options)
 			stop_by_pipe();
 		status = session_status(session);
 	}
-	if (replay.bye)
-		netwatch__bye__free_unpacked(replay.bye, NULL);
+	if (replay->bye)
+		netwatch__bye__free_unpacked(replay->bye, NULL);
 	session_deinit(session);
+	free(replay);
 	return status;
 }

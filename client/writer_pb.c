@@ -2,6 +2,7 @@
 // The delimited stream of the collector, from hello to bye: as it comes, or as record keeps it,
 // with what nobody could find out later.
 #include <limits.h>
+#include <stdlib.h>
 
 #include "escape.h"
 #include "frame.h"
@@ -11,6 +12,8 @@
 #define KEY_MAX	   5  /* bytes: a varint of 32 bits, as in a frame's prefix */
 #define CONNECTION 2  /* number of netwatch.Event.connection */
 #define CGROUP	   12 /* and in it */
+
+#define PATH_SIZE (ESCAPE_MAX * PATH_MAX)
 
 /* What stands before a field of that many bytes. */
 struct head {
@@ -63,10 +66,9 @@ static size_t cgroup_of(const struct event *event, char *text, size_t size)
 }
 
 /* The event with the cgroup's path at the end of its connection. */
-static void pb_event_with_cgroup(struct output *output, const struct event *event)
+static void pb_event_with_cgroup(struct output *output, const struct event *event, char *path)
 {
-	static char path[ESCAPE_MAX * PATH_MAX];
-	size_t path_length = cgroup_of(event, path, sizeof(path));
+	size_t path_length = cgroup_of(event, path, PATH_SIZE);
 	struct value old = {.length = 0};
 	const uint8_t *tag = message_locate(event->data, event->size, CONNECTION, &old);
 	const struct head cgroup = head_of(CGROUP, path_length);
@@ -87,8 +89,12 @@ static void pb_event_with_cgroup(struct output *output, const struct event *even
 
 static void recording_event(struct output *output, const struct event *event)
 {
-	if (event->cgroup_added && event->size < FRAME_REPLY_MAX - ESCAPE_MAX * PATH_MAX)
-		pb_event_with_cgroup(output, event);
+	static char *path; /* kept: only a recording needs so much */
+
+	if (event->cgroup_added && !path)
+		path = malloc(PATH_SIZE);
+	if (event->cgroup_added && path && event->size < FRAME_REPLY_MAX - PATH_SIZE)
+		pb_event_with_cgroup(output, event, path);
 	else
 		pb_event(output, event);
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # `make test-kernels`: packages, build, and the categories' end-to-end tests on every supported
-# kernel. K=6.1 runs one of them (or K=6.1,newest), T=conn one row of the table.
+# kernel, of each file those that are marked `kernels`, if any are; FULL=1: all of them.
+# K=6.1 runs one kernel (or K=6.1,newest), T=conn one row of the table.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,4 +15,4 @@ is_root || die "NOT RUN: the kernels. They need root: sudo make test-kernels"
 
 make_service_user
 exec env B="$B" PYTHONDONTWRITEBYTECODE=1 "${PYTHON:-/usr/bin/python3}" tests/kernels/run.py \
-	${K:+--kernel "$K"} ${T:+--row "$T"} --write doc/kernels.md
+	${K:+--kernel "$K"} ${T:+--row "$T"} ${FULL:+--full} --write doc/kernels.md

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+import forks
 import harness
+import netns
 from harness import wait_until
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / os.environ.get("B", "build")
 IN_GUEST = "NETWATCH_GUEST" in os.environ  # tests/kernels/guest.sh: starting one takes seconds
+ROOMY = "--queue", "64M", "--ring", "16M"
 
 
 class Place:
@@ -30,13 +33,13 @@ class Place:
         self.numbers = itertools.count()
         self.collector = str(path / "netwatch-collector")
         self.client = str(path / "netwatch")
-        self.actor = str(path / "actor.py")
         self.environment = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "PYTHONPATH": str(path),
             # The leak check wants to trace, which the collector forbids.
             "ASAN_OPTIONS": "detect_leaks=0",
         }
+        self.forks = forks.Server(harness.PYTHON, path / "forks.py", self.environment)
 
     # What starts a collector; privileges.py and systemd.py have others.
     popen = staticmethod(subprocess.Popen)
@@ -70,6 +73,7 @@ def pytest_configure(config):
     """Before the tests are collected, since they import the generated module."""
     config.addinivalue_line("markers", "own_collector: not the one that the file's tests share")
     config.addinivalue_line("markers", "alone: measures what tests beside it would change")
+    config.addinivalue_line("markers", "kernels: depends on it most, see tests/kernels/run.py")
     if os.geteuid() != 0:
         raise pytest.UsageError("the end-to-end tests need root: sudo make test")
     try:
@@ -85,6 +89,21 @@ def pytest_configure(config):
         shutil.copy(script, path)
     generate_protocol(path)
     config.netwatch_place = make_place(config, path)
+    config.add_cleanup(config.netwatch_place.forks.end)
+
+
+def pytest_collection_modifyitems(config, items):
+    """NETWATCH_MARKED=marker: of files with tests that are marked so only these."""
+    marker = os.environ.get("NETWATCH_MARKED")
+    if not marker:
+        return
+    files = {item.path for item in items if item.get_closest_marker(marker)}
+    kept, rest = [], []
+    for item in items:
+        wanted = item.path not in files or item.get_closest_marker(marker)
+        (kept if wanted else rest).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=rest)
 
 
 @pytest.fixture
@@ -117,7 +136,11 @@ def start_collector(place):
 
 @pytest.fixture(scope="session" if IN_GUEST else "module")
 def shared_collector(request):
-    collector = harness.Collector(request.config.netwatch_place)
+    collector = harness.Collector(request.config.netwatch_place, *(ROOMY if IN_GUEST else ()))
+    if IN_GUEST:
+        with open(os.environ["NETWATCH_CHECK"], "wb") as told:
+            command = [collector.place.client, "--socket", collector.socket, "check", "-o", "json"]
+            subprocess.run(command, stdout=told, check=True)
     yield collector
     collector.stop()
 
@@ -132,6 +155,14 @@ def collector(request):
     assert shared.process.poll() is None, f"a test before ended it: {shared.text()}"
     wait_until(lambda: not shared.links(), "the tests before have gone")
     return shared
+
+
+@pytest.fixture
+def roomy_collector(request):
+    """Where a stream of packets finds room, whoever is slow."""
+    if IN_GUEST:
+        return request.getfixturevalue("collector")
+    return request.getfixturevalue("start_collector")(*ROOMY)
 
 
 @pytest.fixture
@@ -200,14 +231,13 @@ def new_namespace(place):
 
     def make():
         made.append(f"nw-test-{os.getpid()}-{next(place.numbers)}")
-        subprocess.run(["ip", "netns", "add", made[-1]], check=True)
-        subprocess.run(["ip", "-n", made[-1], "link", "set", "lo", "up"], check=True)
+        netns.make(made[-1])
         return made[-1]
 
     yield make
     for name in made:
         if os.path.exists(f"/run/netns/{name}"):
-            subprocess.run(["ip", "netns", "delete", name], check=True)
+            netns.delete(name)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The independent witness of packets: an AF_PACKET socket per device that keeps the headers of
-all TCP segments which leave or enter. As a process it is frames.py NAMESPACE DEVICE...: it says
+all TCP segments which leave or enter. As a process its arguments are NAMESPACE DEVICE...: it says
 a line when it listens, and when stdin ends what it saw, as JSON. It depends on nothing of
 netwatch, and works in guests that have no tcpdump."""
 
@@ -10,7 +10,6 @@ import json
 import select
 import socket
 import struct
-import subprocess
 import sys
 
 CLONE_NEWNET = 0x40000000
@@ -27,18 +26,12 @@ class Witness:
     """That process, in a network namespace."""
 
     def __init__(self, place, namespace, *devices):
-        self.process = subprocess.Popen(
-            [sys.executable, place.path / "frames.py", namespace, *devices],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self.process = place.forks.start("frames", namespace, *devices)
         assert self.process.stdout.readline() == b"listening\n"
 
     def segments(self):
         """All that were seen: tuples as of segment_of(). None was missed."""
-        output, _ = self.process.communicate(timeout=60)
-        assert self.process.returncode == 0
-        told = json.loads(output)
+        told = json.loads(self.process.finish(60))
         assert told["dropped"] == 0, "the witness was too slow"
         return [tuple(tuple(x) if isinstance(x, list) else x for x in one) for one in told["seen"]]
 

@@ -12,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 
+import netns
+
 DEADLINE_S = 60
 # Users that no password file knows; others for each process of tests that runs beside others
 # (pytest -n, or another checkout's with a NETWATCH_FIRST_UID of its own), since some tests watch
@@ -39,24 +41,25 @@ def scaled(count):
 
 
 def wait_until(condition, what, seconds=DEADLINE_S):
-    """The first true value of condition()."""
-    end = time.monotonic() + seconds
+    """The first true value of condition(), which leaves half of a CPU to what it waits for."""
+    begin = time.monotonic()
+    end = begin + seconds
     while not (value := condition()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.01)
+        now = time.monotonic()
+        assert now < end, f"waited {seconds} s in vain: {what}"
+        time.sleep(max(0.01, now - begin))
+        begin = time.monotonic()
     return value
 
 
 def link(one, other):
     """A veth pair between two namespaces, with addresses of both families."""
-    def ip(*words):
-        subprocess.run(["ip", *words], check=True)
-
-    ip("link", "add", "pair", "netns", one, "type", "veth", "peer", "name", "pair", "netns", other)
+    netns.ip(None, f"link add pair netns {one} type veth peer name pair netns {other}")
     for namespace, v4, v6 in zip((one, other), V4, V6):
-        ip("-n", namespace, "address", "add", f"{v4}/24", "dev", "pair")
-        ip("-n", namespace, "address", "add", f"{v6}/64", "dev", "pair", "nodad")
-        ip("-n", namespace, "link", "set", "pair", "up")
+        netns.ip(
+            namespace, f"address add {v4}/24 dev pair", f"address add {v6}/64 dev pair nodad",
+            "link set pair up",
+        )
 
 
 class Lines:
@@ -273,12 +276,7 @@ class Actor:
     """A process of a user, in a network namespace, that makes traffic: actor.py."""
 
     def __init__(self, place, uid=ALICE, namespace=None, comm=None):
-        self.process = subprocess.Popen(
-            [PYTHON, place.actor],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd="/",
-        )
+        self.process = place.forks.start("actor")
         self.pid = self.process.pid
         self.uid = uid
         if namespace:
@@ -298,7 +296,7 @@ class Actor:
         # One line for one command, so nothing can wait in the buffer.
         assert select.select([self.process.stdout], [], [], DEADLINE_S)[0], "the actor hangs"
         line = self.process.stdout.readline()
-        assert line, f"the actor ended: {self.process.wait()}"
+        assert line, "the actor ended"
         answer = json.loads(line)
         if "ok" not in answer:
             raise AssertionError(answer["error"])
@@ -318,11 +316,7 @@ class Actor:
         return listener["port"]
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.process.end()
 
 
 def sum_lost(events, cause=None):

@@ -84,8 +84,7 @@ def witness(place):
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.communicate()
+        one.process.end()
 
 
 @pytest.fixture

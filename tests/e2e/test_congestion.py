@@ -8,7 +8,7 @@ import harness
 import wire
 from harness import ALICE, BOB, wait_until
 from veth import ONCE, SYN
-from veth import collector, link, pair, stopped, trace  # noqa: F401, fixtures
+from veth import collector, family, link, pair, pair_of, stopped, trace  # noqa: F401, fixtures
 
 BULK = 3_000_000
 CONGESTION = "subscribe", "--events", "congestion", "-v", "--stats", "-o", "json"
@@ -53,6 +53,7 @@ def shown(link):
     return dict(word.split(":", 1) for word in words if word.count(":") == 1)
 
 
+@pytest.mark.kernels
 def test_recovery(link, pair, watch, stopped):
     """Losses that selective acknowledgments tell of."""
     pair.connect()
@@ -72,6 +73,7 @@ def test_recovery(link, pair, watch, stopped):
     assert all(0 < event["congestion"]["srtt_us"] < 10_000_000 for event in events)
 
 
+@pytest.mark.kernels
 def test_loss(link, pair, watch, stopped):
     """Nothing comes through until the timer has expired, twice: one change, and one back."""
     link.short_timeouts()
@@ -96,6 +98,7 @@ def test_loss(link, pair, watch, stopped):
     assert (lost["srtt_us"], lost["mdev_us"]) == (rtt, deviation)
 
 
+@pytest.mark.kernels
 def test_explicit_notification(link, pair, watch, stopped):
     """Marked segments: the window is reduced without a loss (RFC 3168)."""
     for side in link.sides:
@@ -111,11 +114,11 @@ def test_explicit_notification(link, pair, watch, stopped):
         assert told["snd_ssthresh"] >= 2
 
 
-def test_syn_lost(link, pair, watch, stopped):
+@pytest.mark.kernels
+def test_syn_lost(link, pair_of, watch, stopped):
     """The timer of a SYN is one too; before the first answer there is no round trip time."""
     link.server.rules(f"{SYN} {ONCE} drop")
-    pair.connect()
-    events = finish(stopped, watch, pair)
+    events = finish(stopped, watch, pair_of.connect())
     assert path(events) == ["LOSS", "OPEN"]
     assert "srtt_us" not in events[0]["congestion"]
 
@@ -131,6 +134,7 @@ def test_others_see_nothing(link, pair, netwatch, watch, stopped):
     assert stranger.stopped_events() == [] and other_port.stopped_events() == []
 
 
+@pytest.mark.kernels
 def test_attached_while_wanted(collector, netwatch):
     """Its program, with its twin, only while somebody wants its events."""
     wait_until(lambda: not collector.links(), "nobody else is there")

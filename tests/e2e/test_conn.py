@@ -3,13 +3,13 @@
 and totals, held against the traffic script's word and `ss`."""
 
 import re
-import subprocess
 import time
 from collections import Counter
 from datetime import datetime
 
 import pytest
 
+import netns
 from harness import ALICE, scaled
 
 CONNECTS = scaled(1000)
@@ -41,10 +41,7 @@ def check_connection(event, told, actor, role, older=False):
 
 def ss_cookies(*options, namespace=None):
     """{cookie: (local, remote)} of ss."""
-    enter = ["ip", "netns", "exec", namespace] if namespace else []
-    lines = subprocess.run(
-        [*enter, "ss", "-Htaneo", *options], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    lines = netns.run(namespace, "ss", "-Htaneo", *options).splitlines()
     found = {}
     for line in lines:
         words = line.split()
@@ -59,6 +56,7 @@ def seconds(stamp):
     return datetime.fromisoformat(stamp[:26] + "+00:00").timestamp()
 
 
+@pytest.mark.kernels
 def test_each_connect_once_per_stage(subscribe, actor):
     """1000 connects of a user, seen by that user, at the client's side."""
     client, server = actor(comm=b"the-client"), actor(comm=b"the-server")
@@ -96,6 +94,7 @@ def test_each_connect_once_per_stage(subscribe, actor):
     assert any(event["conn"].get("handshake_us") for event in events)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize(
     "mode, workers, count",
     [("thread", 1, scaled(200)), ("thread", 4, scaled(400)), ("fork", 4, scaled(400))],
@@ -125,6 +124,7 @@ def test_server_side(subscribe, actor, mode, workers, count):
         assert 33 <= closed["bytes_acked"] <= 35, closed
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize(
     "listen, address, mapped",
     [
@@ -162,6 +162,7 @@ def test_families(subscribe, actor, listen, address, mapped):
     assert none.stopped_events() == []
 
 
+@pytest.mark.kernels
 def test_ids_are_those_of_ss(subscribe, actor):
     """Connections held open: sk: of ss, with the same addresses, on both sides."""
     client, server = actor(), actor()
@@ -178,6 +179,7 @@ def test_ids_are_those_of_ss(subscribe, actor):
     assert set(by_id(events)) == set(cookies)
 
 
+@pytest.mark.kernels
 def test_failed(subscribe, actor):
     client = actor()
     port = actor().refused_port()
@@ -258,6 +260,7 @@ def test_older_than_the_collector(start_collector, netwatch, subscribe, actor):
         assert closed[one["id"]]["conn"]["closed_by"] == "REMOTE"
 
 
+@pytest.mark.kernels
 def test_existing_is_not_counted(subscribe, actor):
     client, server = actor(), actor()
     port = server.server()
@@ -269,6 +272,7 @@ def test_existing_is_not_counted(subscribe, actor):
     assert watch.totals()["delivered"] == 0
 
 
+@pytest.mark.kernels
 def test_listening_is_told(subscribe, actor):
     """A server that begins to listen, without the sockets' walk."""
     server = actor()
@@ -297,6 +301,7 @@ def test_accepted_and_never_used(subscribe, actor):
     assert events[0]["connection"]["uid"] == ALICE
 
 
+@pytest.mark.kernels
 def test_server_that_only_sends(subscribe, actor):
     """Nothing is received, and who holds the connection is found all the same."""
     client, server = actor(), actor(comm=b"banner")

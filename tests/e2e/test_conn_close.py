@@ -9,6 +9,8 @@ import pytest
 from harness import ALICE, wait_until
 from test_conn import by_id
 
+pytestmark = pytest.mark.kernels
+
 
 def only(events, stage):
     """The one event of a stage."""

@@ -11,10 +11,14 @@ import struct
 import time
 from pathlib import Path
 
+import pytest
+
 import harness
 import netwatch_pb2 as pb
 import wire
 from test_conn import CLIENT_STAGES, TUPLE
+
+pytestmark = pytest.mark.kernels
 
 PROCESSES = 4
 CONNECTS = harness.scaled(200)  # of each process in a round

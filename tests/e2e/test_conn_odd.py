@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import netns
 import wire
 from harness import ALICE
+
+pytestmark = pytest.mark.kernels
 
 
 def stages(events):
@@ -17,7 +20,7 @@ def stages(events):
 
 
 def set_in(namespace, setting):
-    subprocess.run(["ip", "netns", "exec", namespace, "sysctl", "-qw", setting], check=True)
+    netns.run(namespace, "sysctl", "-qw", setting)
 
 
 def test_a_socket_that_connects_again(subscribe, actor):

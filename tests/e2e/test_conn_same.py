@@ -11,7 +11,11 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from harness import wait_until
+
+pytestmark = pytest.mark.kernels
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data/conn.json"
 USER = 61001  # the file's, whatever users the other tests have

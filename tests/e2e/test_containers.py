@@ -83,6 +83,7 @@ def ports_of(containers):
     return ",".join(str(port) for _, _, port in containers.values())
 
 
+@pytest.mark.kernels
 def test_each_has_its_ids(containers, subscribe, netwatch):
     """Of connections that are there, that open and that close, and in the list."""
     held = {}
@@ -165,6 +166,7 @@ def test_choices(containers, cgroups, subscribe, netwatch):
         assert set(by_id(listed[name])) == wanted, name
 
 
+@pytest.mark.kernels
 def test_names_of_a_namespace(subscribe, actor, namespace):
     """Its inode, its name and its path; its inode in the events, and its sockets' ids are ss's."""
     inode = os.stat(f"/run/netns/{namespace}").st_ino
@@ -190,6 +192,7 @@ def test_names_of_a_namespace(subscribe, actor, namespace):
     assert not_there.stopped_events() == []
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("addresses", [V4, V6], ids=["ipv4", "ipv6"])
 def test_from_one_to_another(new_namespace, start, subscribe, addresses):
     """Both ends of one connection are sockets of different containers."""
@@ -219,6 +222,7 @@ def test_from_one_to_another(new_namespace, start, subscribe, addresses):
     assert theirs.stopped_events() == found[accepted["id"]]
 
 
+@pytest.mark.kernels
 def test_process_that_moves(cgroups, actor, subscribe):
     """A socket stays in the cgroup and the namespace in which it was made."""
     client, server = actor(), actor()
@@ -237,6 +241,7 @@ def test_process_that_moves(cgroups, actor, subscribe):
             check_ids(event, told, cgroup)
 
 
+@pytest.mark.kernels
 def test_socket_that_is_passed(place, new_namespace, start, actor, subscribe, netwatch):
     """An accepted connection goes to a process of another container: it belongs to that process,
     and stays where it is."""
@@ -269,6 +274,7 @@ def test_socket_that_is_passed(place, new_namespace, start, actor, subscribe, ne
     assert far.stopped_events() == []
 
 
+@pytest.mark.kernels
 def test_namespace_that_is_deleted(collector, new_namespace, start, subscribe):
     """While it is watched: its events come until its last process ended, and nothing remains."""
     gone, stays = new_namespace(), new_namespace()

@@ -7,10 +7,10 @@ import os
 import re
 import socket
 import struct
-import subprocess
 
 import pytest
 
+import netns
 import segments
 import wire
 from harness import ALICE, BOB, DEADLINE_S, scaled, wait_until
@@ -144,6 +144,7 @@ def inject_all(victim, watching, expected):
     watching.wait_events(len(expected))
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("side", ["client", "server"])
 @pytest.mark.parametrize("family", LOOPBACKS)
 def test_each_wrong_segment_once(watch, pair, family, side):
@@ -185,19 +186,12 @@ def test_established_before(watch, pair):
 
 
 def nft(namespace, rules):
-    subprocess.run(
-        ["ip", "netns", "exec", namespace, "nft", "-f", "-"], input=rules, text=True, check=True
-    )
+    netns.run(namespace, "nft", "-f", "-", input=rules)
 
 
 def dropped_by_nft(namespace):
     """What the counters of its rules say: packets."""
-    listed = subprocess.run(
-        ["ip", "netns", "exec", namespace, "nft", "-j", "list", "ruleset"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    listed = netns.run(namespace, "nft", "-j", "list", "ruleset")
     return sum(
         part["counter"]["packets"]
         for entry in json.loads(listed)["nftables"]
@@ -210,6 +204,7 @@ def chain(hook, rule):
     return f"table inet t {{\nchain c {{\ntype filter hook {hook} priority 0;\n{rule}\n}}\n}}\n"
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("hook", ["input", "output"])
 def test_firewalled_handshake(watch, actor, namespace, hook):
     """A SYN that is dropped on its way in is the listener's, on its way out the client's, though
@@ -242,10 +237,7 @@ def test_firewalled_handshake(watch, actor, namespace, hook):
 
 def retransmitted(namespace):
     """RetransSegs of the namespace."""
-    text = subprocess.run(
-        ["ip", "netns", "exec", namespace, "cat", "/proc/net/snmp"],
-        capture_output=True, text=True, check=True,
-    ).stdout
+    text = netns.read(namespace, "/proc/thread-self/net/snmp")
     values = [line.split() for line in text.splitlines() if line.startswith("Tcp:")]
     return int(dict(zip(*values))["RetransSegs"])
 
@@ -259,6 +251,7 @@ def without_duplicates(events, namespace):
     return rest
 
 
+@pytest.mark.kernels
 def test_losses_are_told_and_retransmissions_are_not(watch, pair, actor, namespace):
     """A firewall drops one large segment in five: these events, and no other."""
     made = pair(actor(namespace=namespace), actor(namespace=namespace))
@@ -331,6 +324,7 @@ def test_nothing_wrong(watch, pair, actor, namespace):
 ABORT = "TCP_ABORT_ON_CLOSE"
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_abort(watch, pair, side):
     """Who closes with data unread sends a reset, and the other one receives it."""
@@ -351,6 +345,7 @@ def test_abort(watch, pair, side):
     assert found["RESET_RECEIVED"]["error"]["state"] == "ESTABLISHED", found
 
 
+@pytest.mark.kernels
 def test_closed_port(watch, actor):
     """One event of the segment that is nobody's, one of who receives the reset."""
     client = actor()
@@ -450,6 +445,7 @@ def test_more_sockets_than_places(collector, netwatch, watch, actor, namespace):
     assert shown.wait() == 0 and re.search(r"^no place +\d+ times ", shown.out.text(), re.M)
 
 
+@pytest.mark.kernels
 def test_attached_while_wanted(collector, netwatch, watch):
     """Programs of errors only for errors."""
     wait_until(lambda: not collector.links(), "nobody is subscribed")

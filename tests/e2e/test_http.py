@@ -11,6 +11,7 @@ from harness import ALICE, BOB, CAROL, SERVICE_USER, scaled, wait_until
 from talk import HTTP, SECRET, Talk, finish, get, head, ok, said, short, talk, watch
 
 
+@pytest.mark.kernels
 def test_both_ends(talk, watch, actor):
     """Every field, at the end that each user owns, and nobody else's."""
     ends = {uid: watch(talk.port, uid=uid) for uid in (ALICE, BOB, CAROL)}
@@ -148,6 +149,7 @@ def test_pieces(talk, watch, piece):
         assert events[1]["http"]["content_type"] == "text/x" * 9
 
 
+@pytest.mark.kernels
 def test_split_everywhere(talk, watch):
     """The head of a request in two segments, at each of its bytes."""
     end = watch(talk.port)
@@ -214,6 +216,7 @@ def test_secrets(talk, netwatch):
         assert SECRET.encode() not in b"".join(end.out.lines), end
 
 
+@pytest.mark.kernels
 def test_large_bodies(talk, watch):
     """By sendfile, whose pages no program of a socket's kind sees, and what follows them."""
     count = scaled(20 << 20)
@@ -234,6 +237,7 @@ def test_large_bodies(talk, watch):
         assert events[1]["http"]["content_length"] == count
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("address", ["::1", "127.0.0.1"])
 def test_families(actor, watch, address):
     talk = Talk(actor, address=address)
@@ -260,6 +264,7 @@ def test_bounds(talk, watch):
     assert events[3]["target"] == "/" + "l" * 4095 and events[3]["truncated"] is True
 
 
+@pytest.mark.kernels
 def test_reset_within_a_head(talk, watch):
     """What was seen is told when the connection is gone."""
     end = watch(talk.port)

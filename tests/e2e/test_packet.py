@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-import wire
+import netns
 from harness import ALICE, BOB, V4, V6, scaled, sum_lost, wait_until
 from packets import check_same, pair, packets, told_packets, tun_pair, wait_quiet, witness
 
@@ -40,14 +40,14 @@ def stream(client, server, address, count):
     client.close(fd=told["fd"])
 
 
-def test_all_segments(start_collector, pair, witness, packets, actor):
+@pytest.mark.kernels
+def test_all_segments(roomy_collector, pair, witness, packets, actor):
     """Short connections and a stream, IPv4 and IPv6, by veth and by loopback. Whoever closes
     first stays until the other side has closed, so nothing is left to TIME_WAIT."""
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     here, there = pair
     server, far, near = actor(namespace=there), actor(namespace=here), actor(namespace=there)
     at_here, at_there = witness(here, "pair"), witness(there, "pair", "lo")
-    watch = packets("--netns", here, "--netns", there, uid=0, socket=collector.socket)
+    watch = packets("--netns", here, "--netns", there, uid=0, socket=roomy_collector.socket)
     for address, loopback in zip((V4[1], V6[1]), ("127.0.0.1", "::1")):
         port = server.server(address=address, answer=3000)
         near_port = server.server(address=loopback, answer=3000)
@@ -106,10 +106,7 @@ def flagged(events, *flags):
     return [event for event in events if set(flags) <= set(event["flags"])]
 
 
-def run_in(namespace, *command):
-    subprocess.run(["ip", "netns", "exec", namespace, *command], check=True)
-
-
+@pytest.mark.kernels
 @pytest.mark.parametrize("addresses", [V4, V6], ids=["ipv4", "ipv6"])
 def test_reset_by_close(scene, addresses):
     """With unread data, and with a linger time of zero: the socket's own segments."""
@@ -132,6 +129,7 @@ def test_reset_by_close(scene, addresses):
             assert event["connection"][name] == end[name]
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("addresses", [V4, V6], ids=["ipv4", "ipv6"])
 def test_reset_as_answer(scene, addresses):
     """Data for whom has no more use for it: the kernel answers in the socket's name."""
@@ -146,6 +144,7 @@ def test_reset_as_answer(scene, addresses):
     assert [int(event["connection"]["id"]) for event in resets] == [ends[1]["id"], ends[0]["id"]]
 
 
+@pytest.mark.kernels
 def test_reset_of_listener(scene, actor):
     """A segment of no connection, and one that does not fit a handshake."""
     listener = scene.server.listen(address=V6[1])
@@ -161,6 +160,7 @@ def test_reset_of_listener(scene, actor):
     assert {event["connection"]["rport"] for event in events} == {1000, 1001}
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("addresses", [V4, V6], ids=["ipv4", "ipv6"])
 def test_handshake_is_the_listeners(scene, addresses):
     """Its id with the segment's own ends, until the connection has a socket."""
@@ -195,12 +195,12 @@ def test_retransmissions(scene):
     """What is sent again is told again, and what never came is told by the sender only."""
     ends = connected(scene.client, scene.server, V4[1])
     drop = "add table ip t; add chain ip t c { type filter hook input priority 0; }; "
-    run_in(scene.namespaces[1], "nft", f"{drop} add rule ip t c meta length > 500 drop")
+    netns.run(scene.namespaces[1], "nft", f"{drop} add rule ip t c meta length > 500 drop")
     scene.client.send(fd=ends[0]["fd"], count=4000)
     wait_until(
         lambda: len(again(scene.watch.events())) >= 2, "segments are sent again"
     )
-    run_in(scene.namespaces[1], "nft", "flush", "ruleset")
+    netns.run(scene.namespaces[1], "nft", "flush", "ruleset")
     scene.server.receive(fd=ends[1]["fd"], count=4000)
     close_both(scene.client, scene.server, ends)
     wait_quiet(scene.client, scene.server)
@@ -323,6 +323,7 @@ def test_filters_see_the_handshake(pair, packets, actor, words):
     assert not none or told_packets(none) == []
 
 
+@pytest.mark.kernels
 def test_socket_that_was_there_before(pair, witness, packets, actor):
     """Also one that no process has accepted yet, whether or not it has segments until then, and
     one that became ours later."""

@@ -89,6 +89,7 @@ def test_beyond_4_gib(netwatch, collector):
         assert sum_lost(events) == totals["lost_kernel"] + totals["lost_queue"]
 
 
+@pytest.mark.kernels
 def test_fast_open(packets, collector):  # noqa: F811
     """Data in the SYN is seen, and the connection is one."""
     if not int(Path("/proc/sys/net/ipv4/tcp_fastopen").read_text()) & 1:
@@ -114,6 +115,7 @@ def test_fast_open(packets, collector):  # noqa: F811
     assert min(sent) >= 100
 
 
+@pytest.mark.kernels
 def test_mptcp(netwatch, collector):
     """Each subflow is a connection; what is above it is none."""
     try:
@@ -140,6 +142,7 @@ def test_mptcp(netwatch, collector):
     assert sent >= 1000
 
 
+@pytest.mark.kernels
 def test_reuseport(netwatch, collector):
     """Two listeners on one port: each connection is told once on each side."""
     option = (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -7,11 +7,13 @@ import time
 
 import pytest
 
+import netns
 from harness import V4, V6, scaled
 from layers import MS, connected, data, expected_stages, since, stages, told, usable
 from packets import packets, pair  # noqa: F401, fixtures
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", *[ends[1] for ends in (V4, V6)]])
 def test_stages(request, collector, packets, connected, address):
     """All that this kernel can tell is told, and is no longer than what the application saw:
@@ -97,6 +99,7 @@ def test_parts(packets, connected):
     assert 50 * MS <= stages(event)["app_ns"] < 1000 * MS
 
 
+@pytest.mark.kernels
 def test_coalesced(packets, connected):
     """Segments that arrive while nobody reads become few reads: each is told once, with a time of
     its own, unless it waited for a second."""
@@ -136,6 +139,7 @@ def delay(namespace):
         assert not tc("tbf", "rate", "100kbit", "burst", "1600", "limit", "100000")
 
 
+@pytest.mark.kernels
 def test_queueing_discipline(pair, packets, connected):
     """What is delayed there is qdisc_ns, and nothing else is. (More than a few segments are held
     back by TCP meanwhile.)"""
@@ -160,9 +164,10 @@ def drop_once(namespace, length):
     """The first IPv4 packet of that length."""
     rules = f"""table ip t {{ chain c {{ type filter hook input priority 0;
         meta length {length} numgen inc mod 1000000 == 0 drop; }}; }}"""
-    subprocess.run(["ip", "netns", "exec", namespace, "nft", rules], check=True)
+    netns.run(namespace, "nft", rules)
 
 
+@pytest.mark.kernels
 def test_lost_segment(pair, packets, connected):
     """What came early is in the queue when what was missing has come. What is sent again was
     given by the application long ago."""

@@ -32,14 +32,15 @@ def check_same(timed, plain):
     assert not any(name.endswith("_ns") for event in plain for name in event["packet"])
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", V4[1], V6[1]])
-def test_stream(request, start_collector, packets, connected, address):
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", V4[1], pytest.param(V6[1], marks=pytest.mark.kernels)]
+)
+def test_stream(request, roomy_collector, packets, connected, address):
     """GSO and GRO, with two subscribers of which one wants times. All times are of this run."""
     near, far = (None, None) if address == "127.0.0.1" else request.getfixturevalue("pair")
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     both = connected(address, near, far)
-    timed = packets("-t", "--port", both.port, socket=collector.socket)
-    plain = packets("--port", both.port, socket=collector.socket)
+    timed = packets("-t", "--port", both.port, socket=roomy_collector.socket)
+    plain = packets("--port", both.port, socket=roomy_collector.socket)
     begin = time.monotonic_ns()
     both.open()
     both.server.tell("receive", fd=both.far, count=STREAM)
@@ -59,13 +60,12 @@ def test_stream(request, start_collector, packets, connected, address):
     assert len([one for one in sent if "mac_ns" in stages(one)]) >= min(KEPT_TX, len(sent) // 2)
 
 
-def test_many_connections(start_collector, packets, actor):
+def test_many_connections(roomy_collector, packets, actor):
     """Buffers are used again and again: no time is older than the run, and none is missing."""
-    collector = start_collector("--queue", "64M", "--ring", "16M")
     server, clients = actor(), [actor() for _ in range(3)]
     port = server.server(answer=3000)
-    timed = packets("-t", "--port", port, socket=collector.socket)
-    plain = packets("--port", port, socket=collector.socket)
+    timed = packets("-t", "--port", port, socket=roomy_collector.socket)
+    plain = packets("--port", port, socket=roomy_collector.socket)
     begin = time.monotonic_ns()
     for client in clients:
         client.tell("connects", count=SHORT // 3, address="127.0.0.1", port=port, payload=10)
@@ -80,6 +80,7 @@ def test_many_connections(start_collector, packets, actor):
     assert sum("ip_ns" in stages(one) for one in received) > 0.99 * len(received)
 
 
+@pytest.mark.kernels
 def test_close_with_unread_data(packets, connected):
     """It is told then, and nobody has read it."""
     both = connected()

@@ -67,6 +67,7 @@ def check_dropped(collector):
     assert os.stat(f"/proc/{collector.pid}/status").st_uid == 0  # not dumpable
 
 
+@pytest.mark.kernels
 def test_service_user(start, subscribe, actor):
     """It loads, drops, attaches after that, and shows everybody what is his. He is not in the
     group, which does not matter to a socket for all."""
@@ -99,6 +100,7 @@ def test_service_user(start, subscribe, actor):
     assert uids[BOB] == []
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("capabilities", [("perfmon", "net_admin"), ("bpf", "net_admin"), ()])
 def test_left_out(place, home, capabilities):
     done = run_collector(as_service(place, capabilities), "--socket", home / "sock")

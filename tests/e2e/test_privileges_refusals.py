@@ -20,10 +20,12 @@ def check_refused(place, path, code, *named):
     assert not list(path.iterdir())
 
 
+@pytest.mark.kernels
 def test_no_btf(place, tmp_path):
     check_refused(mounted(place, NO_BTF), tmp_path, 78, "no BTF", "/sys/kernel/btf/vmlinux")
 
 
+@pytest.mark.kernels
 def test_root_without_capabilities(place, tmp_path):
     check_refused(without_capabilities(place), tmp_path, 77, "not permitted", "CAP_BPF")
 

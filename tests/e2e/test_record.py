@@ -763,7 +763,7 @@ def test_fuzz(place, replay):
         ["-o", "pb", "--comm", "x"], ["-o", "compact", "--stats", "--laddr", "::/0"],
     ]
     codes = Counter()
-    for _ in range(scaled(200)):
+    for _ in range(scaled(120)):
         data = bytearray(sample)
         for _ in range(dice.choice([1, 1, 2, 8])):
             data[dice.randrange(len(HELLO) // 2, len(data))] ^= 1 << dice.randrange(8)

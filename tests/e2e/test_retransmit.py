@@ -9,8 +9,8 @@ import pytest
 import harness
 import wire
 from harness import ALICE, BOB, wait_until
-from veth import ONCE, SYN, SYN_ACK
-from veth import collector, link, pair, stopped, trace  # noqa: F401, fixtures
+from veth import HEADERS, ONCE, SYN, SYN_ACK
+from veth import collector, family, link, pair, pair_of, stopped, trace  # noqa: F401, fixtures
 
 BULK = 3_000_000
 RETRANSMIT = "subscribe", "--events", "retransmit", "-v", "--stats", "-o", "json"
@@ -97,6 +97,7 @@ def wait_for(watch, cause, count=1):
     )
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("offload", [True, False], ids=["gso", "one segment each"])
 @pytest.mark.parametrize(
     "loss, most, enough",
@@ -151,26 +152,30 @@ def test_others_come_and_go(link, pair, watch, start_collector, stopped):
     check_counts(events)
 
 
-def test_tail_loss(link, pair, watch, stopped):
+@pytest.mark.kernels
+def test_tail_loss(link, pair_of, family, watch, stopped):
     """The last segment is lost: a probe, and nothing else. Its numbers are those of the segment."""
+    pair, length = pair_of, 777 - HEADERS[family]
     pair.connect()
     pair.transfer(1000)
     link.server.rules(f"meta length 777 {ONCE} drop")
-    pair.transfer(1000, 777 - 52)
+    pair.transfer(1000, length)
     events, others = finish(stopped, watch, link)
     assert causes(events) == ["TAIL_LOSS_PROBE"] and others == []
     check_sender(events, pair)
     check_counts(events)
     told = events[0]["retransmit"]
-    assert told["length"] == 777 - 52 and "segments" not in told
+    assert told["length"] == length and "segments" not in told
     assert link.client.counters()["TCPLossProbes"] == 1
 
 
+@pytest.mark.kernels
 def test_blackout(link, pair, watch, stopped):
     """Nothing comes through until the timer has expired three times, each after twice the time."""
     link.short_timeouts()
     pair.connect()
     pair.transfer(100_000)
+    probes = link.client.counters()["TCPLossProbes"]  # on a slow machine
     link.server.rules("drop")
     pair.client.send(fd=pair.told["fd"], count=5000)
     wait_for(watch, "TIMEOUT", 3)
@@ -190,7 +195,7 @@ def test_blackout(link, pair, watch, stopped):
     assert 1.5 < (times[2] - times[1]) / (times[1] - times[0]) < 2.5
     # What else was outstanding comes by slow start, since nothing had arrived.
     assert "SLOW_START" in causes(events)
-    assert link.client.counters()["TCPLossProbes"] == 1
+    assert link.client.counters()["TCPLossProbes"] > probes
 
 
 def wire_seconds(stamp):
@@ -198,6 +203,7 @@ def wire_seconds(stamp):
     return 60 * int(minutes) + float(seconds)
 
 
+@pytest.mark.kernels
 def test_syn_lost(link, pair, watch, stopped):
     link.server.rules(f"{SYN} {ONCE} drop")
     pair.connect()
@@ -210,6 +216,7 @@ def test_syn_lost(link, pair, watch, stopped):
     assert link.client.counters()["TCPTimeouts"] == 1
 
 
+@pytest.mark.kernels
 def test_syn_ack_lost(link, pair, netwatch, watch, stopped):
     """The first SYN-ACK is lost, and each further SYN. So the server's timer alone brings it about.
     There is no socket yet: it is the listener's, with the connection's own ends."""
@@ -293,6 +300,7 @@ def test_began_before(link, pair, netwatch, stopped):
     assert events[0]["connection"]["pid"] == pair.client.pid
 
 
+@pytest.mark.kernels
 def test_attached_while_wanted(collector, netwatch):
     """Its programs, with their twins, only while somebody wants its events."""
     wait_until(lambda: not collector.links(), "nobody else is there")

@@ -5,10 +5,10 @@ way (`ss` and TCP_INFO), until its end."""
 import json
 import re
 import struct
-import subprocess
 
 import pytest
 
+import netns
 from harness import ALICE, scaled, wait_until
 from reports import COUNTERS, ends, pair_of, talk
 from reports import collector, reports, watch_both  # noqa: F401, fixtures
@@ -22,10 +22,7 @@ CA_STATES = ["OPEN", "DISORDER", "CWR", "RECOVERY", "LOSS"]
 
 def ss(cookie, namespace=None):
     """The line of a socket, without what says how long ago something was."""
-    enter = ["ip", "netns", "exec", namespace] if namespace else []
-    lines = subprocess.run(
-        [*enter, "ss", "-OHtaneim"], check=True, capture_output=True, text=True
-    ).stdout.splitlines()
+    lines = netns.run(namespace, "ss", "-OHtaneim").splitlines()
     line, = [line for line in lines if re.search(rf"\bsk:{cookie:x}\b", line)]
     return re.sub(r"\b(last(snd|rcv|ack)|busy|rwnd_limited|timer):\S+", "", line)
 
@@ -124,6 +121,7 @@ def check_agrees(watch, witness):
 # -------------------------------------------------------------------- numbers
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("kind", ["v4", "v6", "mapped", "netns"])
 def test_idle(request, reports, actor, kind):
     """Connections that are older than the subscription and have nothing to do."""
@@ -169,19 +167,16 @@ def test_busy(reports, actor):
             assert before[0]["bytes_acked"] < after[0]["bytes_acked"]
 
 
-def in_namespace(namespace, *words, **options):
-    subprocess.run(["ip", "netns", "exec", namespace, *words], check=True, text=True, **options)
-
-
 def drop_everything(namespace):
     rule = "table inet t { chain c { type filter hook input priority 0; policy drop; }; }"
-    in_namespace(namespace, "nft", "-f", "-", input=rule)
+    netns.run(namespace, "nft", "-f", "-", input=rule)
 
 
+@pytest.mark.kernels
 def test_unacknowledged(reports, actor, namespace):
     """What is on its way and never arrives: in flight, sent again, and the state is LOSS."""
     reno = "net.ipv4.tcp_congestion_control=reno"  # which has a threshold
-    in_namespace(namespace, "sysctl", "-qw", reno)
+    netns.run(namespace, "sysctl", "-qw", reno)
     server, client = actor(namespace=namespace), actor(namespace=namespace)
     listener = server.listen()
     ours, theirs = pair_of(server, client, listener)
@@ -214,6 +209,7 @@ def test_not_sent(reports, actor):
     server.close(fd=theirs["fd"])
 
 
+@pytest.mark.kernels
 def test_syn_sent(reports, actor, namespace):
     """Nothing is known of the path, so nothing is said of it."""
     client = actor(namespace=namespace)
@@ -227,6 +223,7 @@ def test_syn_sent(reports, actor, namespace):
     assert report["tcpinfo"]["duration_us"] > 0 and report["connection"]["pid"] == client.pid
 
 
+@pytest.mark.kernels
 def test_backlog(reports, actor):
     """Of a listener that nobody accepts from: as ss has it, full too."""
     server, client = actor(), actor()
@@ -248,6 +245,7 @@ def test_backlog(reports, actor):
 # ------------------------------------------------------------------- the end
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("how", ["closed", "reset"])
 def test_end(watch_both, actor, how):
     """One report, behind CLOSE of conn, which has the same totals."""
@@ -271,6 +269,7 @@ def test_end(watch_both, actor, how):
         assert first == second
 
 
+@pytest.mark.kernels
 def test_end_of_failures_and_listeners(watch_both, reports, actor):
     client = actor()
     refused = client.refused_port()
@@ -291,6 +290,7 @@ def test_end_of_failures_and_listeners(watch_both, reports, actor):
 # --------------------------------------------------------------------- list
 
 
+@pytest.mark.kernels
 def test_list(netwatch, actor):
     """Both members in one event, in every format."""
     server, client = actor(), actor()

@@ -30,6 +30,7 @@ def traffic(actor, uid, count=20):
     return actor(uid=uid), port, count
 
 
+@pytest.mark.kernels
 def test_other_user_sees_none(subscribe, actor):
     client, port, count = traffic(actor, ALICE)
     others = {
@@ -49,6 +50,7 @@ def test_other_user_sees_none(subscribe, actor):
         assert watch.stopped_events() == [], name
 
 
+@pytest.mark.kernels
 def test_list_shows_only_own(netwatch, actor):
     server = actor(uid=ALICE)
     port = server.server()
@@ -120,6 +122,7 @@ def test_own_uid_may_be_named(subscribe, actor):
     assert len(watch.stopped_events()) == 3 * count
 
 
+@pytest.mark.kernels
 def test_nobody_sees_nothing(netwatch, collector, actor):
     client, port, count = traffic(actor, NOBODY)
     watch = netwatch(*CONN, "-v", "-a", "--dport", port, "-o", "json", uid=NOBODY)
@@ -130,6 +133,7 @@ def test_nobody_sees_nothing(netwatch, collector, actor):
     assert b"".join(watch.out.lines) == b""
 
 
+@pytest.mark.kernels
 def test_worker_that_became_another_user(subscribe, actor):
     """Root listens, a worker of ALICE accepts: what comes before accept is root's, from
     accept on it is ALICE's, and never BOB's."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import netns
 from harness import ALICE, Collector, wait_until
 
 ONCE = "numgen inc mod 1000000 == 0"  # true of the first packet that comes so far in a rule
@@ -23,17 +24,16 @@ class Side:
 
     namespace: str
     address: str
+    ipv6: str
     device: str
 
     def run(self, *command, **options):
-        return subprocess.run(
-            ["ip", "netns", "exec", self.namespace, *command],
-            check=True, capture_output=True, text=True, **options,
-        ).stdout
+        return netns.run(self.namespace, *command, **options)
 
     def set(self, name, value):
         """A setting of /proc/sys/net/ipv4."""
-        self.run("sh", "-c", f"echo {value} >/proc/sys/net/ipv4/{name}")
+        path = Path("/proc/sys/net/ipv4") / name
+        netns.inside(self.namespace, lambda: path.write_text(str(value)))
 
     def inode(self):
         return os.stat(f"/run/netns/{self.namespace}").st_ino
@@ -41,13 +41,14 @@ class Side:
     def rules(self, *rules, hook="input"):
         """Replaces those before; what none of them drops passes."""
         lines = "\n".join(rules)
-        text = f"flush ruleset\ntable ip t {{\nchain c {{\ntype filter hook {hook} priority 0\n{lines}\n}}\n}}\n"
+        text = f"flush ruleset\ntable inet t {{\nchain c {{\ntype filter hook {hook} priority 0\n{lines}\n}}\n}}\n"
         self.run("nft", "-f", "-", input=text)
 
     def counters(self):
         """Of /proc/net/netstat and snmp: name -> value, without the protocol's prefix."""
         found = {}
-        lines = self.run("cat", "/proc/net/netstat", "/proc/net/snmp").splitlines()
+        here = "/proc/thread-self/net"
+        lines = netns.read(self.namespace, f"{here}/netstat", f"{here}/snmp").splitlines()
         for names, values in zip(lines[::2], lines[1::2]):
             found |= zip(names.split()[1:], map(int, values.split()[1:]))
         return found
@@ -98,32 +99,37 @@ class Link:
 
     def __init__(self, namespaces):
         self.sides = [
-            Side(namespace, f"10.9.0.{index + 1}", f"nw{index}")
+            Side(namespace, f"10.9.0.{index + 1}", f"fd00:9::{index + 1}", f"nw{index}")
             for index, namespace in enumerate(namespaces)
         ]
         self.client, self.server = self.sides
-        ends = [["name", side.device, "netns", side.namespace] for side in self.sides]
-        subprocess.run(["ip", "link", "add", *ends[0], "type", "veth", "peer", *ends[1]], check=True)
+        ends = [f"name {side.device} netns {side.namespace}" for side in self.sides]
+        netns.ip(None, f"link add {ends[0]} type veth peer {ends[1]}")
         for side in self.sides:
-            address = f"{side.address}/24"
-            self.set_up(side, "address", "add", address, "dev", side.device)
-            self.set_up(side, "link", "set", side.device, "up")
+            netns.ip(
+                side.namespace,
+                f"address add {side.address}/24 dev {side.device}",
+                f"address add {side.ipv6}/64 dev {side.device} nodad",
+                f"link set {side.device} up",
+            )
             side.set("tcp_congestion_control", "reno")  # which every kernel has
 
-    @staticmethod
-    def set_up(side, *words):
-        subprocess.run(["ip", "-n", side.namespace, *words], check=True)
+    def wait_up(self):
+        """Before the kernel has seen that, no neighbour is found by IPv6 at the first try."""
+        for side in self.sides:
+            show = "ip", "link", "show", side.device
+            wait_until(lambda: "state UP" in side.run(*show), f"{side.device} is up")
 
     def one_segment_each(self):
         """No buffer of several segments leaves TCP."""
         for side in self.sides:
-            self.set_up(side, "link", "set", side.device, "gso_max_segs", "1")
+            side.run("ip", "link", "set", side.device, "gso_max_segs", "1")
 
     def short_timeouts(self):
         """The timer begins with 50 instead of 200 ms."""
         for side in self.sides:
             route = f"{side.address[:-1]}0/24"
-            self.set_up(side, "route", "change", route, "dev", side.device, "rto_min", "50ms")
+            side.run("ip", "route", "change", route, "dev", side.device, "rto_min", "50ms")
 
     def netns(self):
         """Options for the events of both sides."""
@@ -133,15 +139,16 @@ class Link:
 class Pair:
     """An established connection over the link, its processes at both ends."""
 
-    def __init__(self, link, actor, uid=ALICE):
+    def __init__(self, link, actor, uid=ALICE, address=None):
         self.link = link
+        self.address = address or link.server.address
         self.client = actor(uid=uid, namespace=link.client.namespace, comm=b"the-client")
         self.server = actor(uid=uid, namespace=link.server.namespace, comm=b"the-server")
-        listener = self.server.listen(address=link.server.address)
+        listener = self.server.listen(address=self.address)
         self.listener, self.port = listener["fd"], listener["port"]
 
     def connect(self):
-        self.client.tell("connect", address=self.link.server.address, port=self.port)
+        self.client.tell("connect", address=self.address, port=self.port)
         self.accepted = self.server.accept(fd=self.listener)
         self.told = self.client.answer()
         return self
@@ -178,6 +185,21 @@ def pair(link, actor):
     return Pair(link, actor)
 
 
+HEADERS = {"IPv4": 20 + 20 + 12, "IPv6": 40 + 20 + 12}  # of a segment, with timestamps
+
+
+@pytest.fixture(params=HEADERS)
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def pair_of(link, actor, family):
+    """The same by each family."""
+    link.wait_up()
+    return Pair(link, actor, address=link.server.ipv6 if family == "IPv6" else None)
+
+
 @pytest.fixture
 def trace(place):
     made = Trace(place, "tcp_retransmit_skb", "tcp_retransmit_synack", "tcp_cong_state_set")
@@ -186,8 +208,10 @@ def trace(place):
 
 
 @pytest.fixture
-def stopped(trace, pair):
+def stopped(trace, request):
     """Ends a subscription: all its events, if none was hidden from everybody."""
+    name = "pair_of" if "pair_of" in request.fixturenames else "pair"
+    pair = request.getfixturevalue(name)
 
     def stop(watch):
         events = watch.stopped_events()

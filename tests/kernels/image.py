@@ -3,6 +3,7 @@
 programs, and the kernel's modules. Archives are put one behind the other, as the kernel allows;
 nothing is compressed, since unpacking would cost the guest more than loading."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ PACKAGES = f"""dash coreutils util-linux mount iproute2 kmod nftables sed grep f
 {PYTHON}-minimal lib{PYTHON}-minimal lib{PYTHON}-stdlib python3-minimal python3-pytest
 python3-pluggy python3-iniconfig python3-packaging python3-attr python3-py python3-more-itertools
 python3-protobuf protobuf-compiler""".split()
+CHECKOUT = "/mnt"  # in a guest; a directory that hosts have, too
 EXTRA = ["/usr/include/google/protobuf/timestamp.proto", "/usr/bin/python3"]
 LEFT_OUT = re.compile(
     r"/usr/share/(?!nftables)|/usr/lib/systemd|/etc/|/var/"
@@ -96,14 +98,26 @@ def userland(target, programs):
     archive("/", with_directories(files | libraries(elf)), target)
 
 
+def compile_tests(source, files):
+    """As pytest does with asserts of its own, which would take a guest seconds; at the path that
+    they will have there, since tracebacks show lines of the source."""
+    there = 'mount --bind "$1" "$2" && shift && cd "$1/tests/e2e" && shift && exec "$@"'
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only"]
+    ours = "B", "PYTHONDONTWRITEBYTECODE"
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    run("unshare", "-m", "sh", "-c", there, "sh", source, CHECKOUT, *command, *files,
+        env=environment)
+
+
 def write(path, text, mode=0o644):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(mode)
 
 
-def tree(target, stage, build):
-    """/init, users, and the tests with the programs that they test."""
+def tree(target, stage, build, files):
+    """/init, users, and the tests with the programs that they test; files: of the tests that are
+    to run."""
     for name in "bin", "sbin", "lib", "lib64":
         (stage / name).symlink_to(f"usr/{name}")
     for name in "proc", "sys", "dev", "tmp", "run", "var/tmp", "root":
@@ -117,7 +131,7 @@ def tree(target, stage, build):
     )
     write(stage / "etc/group", "root:x:0:\nnetwatch:x:990:\nnogroup:x:65534:\n")
     write(stage / "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
-    source = stage / "src"
+    source = stage / CHECKOUT.lstrip("/")
     shutil.copytree(ROOT / "tests/e2e", source / "tests/e2e", ignore=shutil.ignore_patterns("__*"))
     shutil.copytree(ROOT / "proto", source / "proto")
     if (ROOT / "tests/data").exists():
@@ -125,6 +139,7 @@ def tree(target, stage, build):
     (source / "build").mkdir()
     for program in "netwatch", "netwatch-collector":
         shutil.copy(build / program, source / "build")
+    compile_tests(source, files)
     for path in [stage, *stage.rglob("*")]:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)

@@ -9,16 +9,17 @@ Linux 6.1 and newer, with BTF. `sudo make test-kernels` runs the same end-to-end
 these kernels and, when all of them pass, writes this page. How is told in
 [implement.md](implement.md#other-kernels).
 """
+WHICH = {
+    True: "All tests of each category (`FULL=1`).",
+    False: "Of each category the tests that depend on the kernel most: those marked `kernels`. "
+    "`FULL=1` runs all.",
+}
 MISSING = re.compile("this version of the collector does not have it")
 
 
 def count(by_file, wanted):
-    """How many of these tests are of a row, which names files, or one test: file::test."""
-    return sum(
-        file in wanted or f"{file}::{name.partition('[')[0]}" in wanted
-        for file, names in by_file.items()
-        for name in names
-    )
+    """How many of these tests are of a row, which names files."""
+    return sum(len(names) for file, names in by_file.items() if file in wanted)
 
 
 def cell(result, wanted):
@@ -106,9 +107,10 @@ def hooks(results):
     return grid(rows) + ("\n" + "".join(remarks) if remarks else "")
 
 
-def markdown(results, found, refused):
+def markdown(results, found, refused, full):
     shown = [result for result in results if result.name not in refused]
     text = [HEADER, "\n## What was seen to work\n\n", grid(list(lines_of(results, found, refused)))]
+    text.append(f"\n{WHICH[full]}\n")
     text.append("\nNative is the machine on which the tests ran. The others are Debian's:\n\n")
     text += [f"* {r.name}: {r.release}\n" for r in results if r.name != "native"]
     if skipped := list(skips(results, found)):
