@@ -216,7 +216,9 @@ class ServicePlace:
     def popen(self, command, *, env, **more):
         import pytest
 
+        # Its user and its socket are the units'; hooks are hidden from root alone.
         unable = set(more) - {"stdin", "stdout", "stderr"}
+        unable |= {"--user", "--group"} & set(command) | {"NETWATCH_HIDE_HOOKS"} & set(env)
         if unable:
             pytest.skip(f"NOT TRIED as a service: it cannot be started with {', '.join(unable)}")
         if ServicePlace.systemd is None:
