@@ -9,6 +9,7 @@ COUNTERS = ["bytes_acked", "bytes_received", "segs_in", "segs_out", "total_retra
 @pytest.fixture
 def collector(shared_collector):
     """Starting one for each test would take most of the time."""
+    wait_until(lambda: not shared_collector.links(), "what is older than a test is not known")
     return shared_collector
 
 

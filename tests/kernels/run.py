@@ -6,8 +6,8 @@ the protocol, and those of ALWAYS. Of a row with tests that are marked `kernels`
 without --full: real traffic against a witness for each hook and each variant of one, not what
 depends on the client, on options or on the collector alone. This machine's kernel runs them as
 they are; the others boot in qemu. A guest that leaves no result is booted once more; it never
-counts as a failed test. A test that fails in a guest runs once more, and that is told: emulated
-machines are slow. A row without a test that passed fails.
+counts as a failed test. A test that fails runs once more, and that is told: emulated machines are
+slow, and guests make the other one slow. A row without a test that passed fails.
 """
 
 import argparse
@@ -143,19 +143,30 @@ def run_native(files, marked, build):
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         junit = Path(directory) / "junit.xml"
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
-            + [f"--junit-xml={junit}", *files],
-            cwd=E2E,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NETWATCH_MARKED": marked},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+
+        def run_pytest(tests):
+            junit.unlink(missing_ok=True)
+            return subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-ra", "-p", "no:cacheprovider"]
+                + [f"--junit-xml={junit}", *tests],
+                cwd=E2E,
+                env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "NETWATCH_MARKED": marked},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+
+        done = run_pytest(files)
         result.output = done.stdout
         if junit.exists():
             result.read_junit(junit.read_text())
+        problem = done.returncode and not result.failed
+        if result.failed:
+            failed = [f"{file}::{test}" for file, tests in result.failed.items() for test in tests]
+            result.output += run_pytest(failed).stdout
+            if junit.exists():
+                result.read_again(junit.read_text())
     check = subprocess.run(
         [build / "netwatch-collector", "--check", "-o", "json"],
         stdout=subprocess.PIPE,
@@ -166,7 +177,7 @@ def run_native(files, marked, build):
     result.check_rc = check.returncode
     result.read_check(check.stdout)
     result.seconds = time.monotonic() - begin
-    if done.returncode and not result.failed:
+    if problem:
         result.problem = f"pytest ended with {done.returncode}"
     return result
 
