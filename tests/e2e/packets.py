@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import netns
 from frames import Witness, segment_of
 from harness import V4, V6, link, wait_until
 
@@ -128,11 +129,22 @@ def covered(segments):
     return {edge: count for edge, count in edges.items() if count}
 
 
-def check_same(events, seen):
+def sent_again(*namespaces):
+    """How many segments TCP has sent again there."""
+    texts = [netns.read(one, "/proc/thread-self/net/snmp") for one in namespaces]
+    rows = [[line.split() for line in text.splitlines() if line[:4] == "Tcp:"] for text in texts]
+    return sum(int(dict(zip(*row))["RetransSegs"]) for row in rows)
+
+
+def check_same(events, seen, again=0):
     """The same segments, each as often. A buffer that is cut when it leaves (more than the
-    device takes) must have the bytes of its pieces."""
+    device takes) must have the bytes of its pieces. On a slow machine a FIN may be sent again, and
+    meet a TIME_WAIT: it, the ACK for it and the RST for that are seen, and not told."""
     told, seen = collections.Counter(map(segment_of, events)), collections.Counter(seen)
     told, seen = told - seen, seen - told
     whole = [one for one in told | seen if one[-1] == 0]
-    assert not whole, f"{sum(told.values())} only told, {sum(seen.values())} only seen: {whole[:9]}"
+    strays = sum(count for one, count in seen.items() if one[-1] == 0)
+    only_seen = not any(one[-1] == 0 for one in told)
+    counts = f"{sum(told.values())} only told, {sum(seen.values())} only seen, {again} sent again"
+    assert not whole or only_seen and strays <= 3 * again, f"{counts}: {whole[:9]}"
     assert covered(told) == covered(seen)

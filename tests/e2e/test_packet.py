@@ -10,7 +10,8 @@ import pytest
 
 import netns
 from harness import ALICE, BOB, V4, V6, scaled, sum_lost, wait_until
-from packets import check_same, pair, packets, told_packets, tun_pair, wait_quiet, witness
+from packets import check_same, pair, packets, sent_again, told_packets
+from packets import tun_pair, wait_quiet, witness
 
 SHORT = scaled(1000)  # connections
 STREAM = scaled(100 << 20)  # bytes
@@ -58,7 +59,7 @@ def test_all_segments(roomy_collector, pair, witness, packets, actor):
         stream(near, server, loopback, STREAM // 4)
     wait_quiet(far, server)
     events = told_packets(watch)
-    check_same(events, at_here.segments() + at_there.segments())
+    check_same(events, at_here.segments() + at_there.segments(), sent_again(here, there))
     check_segments(events)
     assert len(events) > 16 * SHORT
     assert any(event["packet"].get("segments", 1) > 10 for event in events)
