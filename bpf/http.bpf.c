@@ -218,6 +218,7 @@ static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream
 	__u32 word = 0, seq = p->segment.seq, length = p->segment.length;
 
 	p->begins = false;
+	p->word = 0;
 	if (s && s->used && s->end - (seq + length) <= OLD_MAX)
 		return false;
 	if (s && s->taken && !before(s->end, seq))

@@ -3,6 +3,8 @@
 
 import pytest
 
+from harness import wait_until
+
 COUNTERS = ["bytes_acked", "bytes_received", "segs_in", "segs_out", "total_retransmits"]
 
 
