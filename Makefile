@@ -87,10 +87,10 @@ $(B)/bpf/%.skel.h: $(B)/bpf/%.o
 
 $(B)/tests/test_client_%: tests/unit/test_client_%.c $(B)/client.a $(B)/common.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_client)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -fno-lto $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_client)
 $(B)/tests/test_%: tests/unit/test_%.c $(B)/collector.a $(B)/common.a
 	@mkdir -p $(@D)
-	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_collector) $(LIBS_test)
+	$(call say,TEST,$@)$(CC) $(ALL_CFLAGS) -fno-lto $(INC_tests) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -lcmocka $(LIBS_collector) $(LIBS_test)
 # Another parser, to compare with.
 $(B)/tests/test_http_oracle: LIBS_test := -lhttp_parser
 
