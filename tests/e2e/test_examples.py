@@ -8,6 +8,7 @@ NETWATCH_REWRITE=1 keeps the recording that is made now as that of tests/data.""
 import math
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -312,8 +313,9 @@ def build_c(place, room):
     commands = [re.sub(r"\\\n \*", "", line) for line in lines]
     assert len(commands) == 2
     for command in commands:
-        command = command.replace("/usr/local/share/netwatch", str(ROOT / "proto"))
-        words = command.replace("client.c ", f"{EXAMPLES / 'client.c'} -Wall -Wextra -Werror ")
+        command = command.replace("/usr/local/share/netwatch", shlex.quote(str(ROOT / "proto")))
+        source = shlex.quote(str(EXAMPLES / "client.c"))
+        words = command.replace("client.c ", f"{source} -Wall -Wextra -Werror ")
         subprocess.run(words, shell=True, cwd=room, check=True, timeout=DEADLINE_S)
     return [room / "client"], {}
 
