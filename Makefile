@@ -126,20 +126,20 @@ $(B)/completion.%: $(B)/netwatch
 	$(call say,GEN,$@)$< completion $* > $@
 
 install: all $(addprefix $(B)/completion.,bash zsh fish)
-	install -D -m 755 $(B)/netwatch $(DESTDIR)$(PREFIX)/bin/netwatch
-	install -D -m 755 $(B)/netwatch-collector $(DESTDIR)$(PREFIX)/sbin/netwatch-collector
-	install -D -m 644 $(B)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/netwatch
-	install -D -m 644 $(B)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netwatch
-	install -D -m 644 $(B)/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netwatch.fish
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 $(wildcard doc/*.1)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 $(wildcard doc/*.5)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(wildcard doc/*.8)
-	install -D -m 644 proto/netwatch.proto $(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/netwatch/examples $(wildcard doc/examples/*)
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/netwatch doc/netwatch-dashboard.json doc/netwatch.rules.yml
-	install -D -m 644 -t $(DESTDIR)$(UNITDIR) collector/netwatch-collector.service collector/netwatch.socket
-	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' $(DESTDIR)$(UNITDIR)/netwatch-collector.service
-	install -D -m 644 collector/netwatch.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf
+	install -D -m 755 $(B)/netwatch "$(DESTDIR)$(PREFIX)/bin/netwatch"
+	install -D -m 755 $(B)/netwatch-collector "$(DESTDIR)$(PREFIX)/sbin/netwatch-collector"
+	install -D -m 644 $(B)/completion.bash "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/netwatch"
+	install -D -m 644 $(B)/completion.zsh "$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netwatch"
+	install -D -m 644 $(B)/completion.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netwatch.fish"
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man1" $(wildcard doc/*.1)
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man5" $(wildcard doc/*.5)
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/man/man8" $(wildcard doc/*.8)
+	install -D -m 644 proto/netwatch.proto "$(DESTDIR)$(PREFIX)/share/netwatch/netwatch.proto"
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/doc/netwatch/examples" $(wildcard doc/examples/*)
+	install -D -m 644 -t "$(DESTDIR)$(PREFIX)/share/netwatch" doc/netwatch-dashboard.json doc/netwatch.rules.yml
+	install -D -m 644 -t "$(DESTDIR)$(UNITDIR)" collector/netwatch-collector.service collector/netwatch.socket
+	sed -i 's|^ExecStart=/usr/|ExecStart=$(PREFIX)/|' "$(DESTDIR)$(UNITDIR)/netwatch-collector.service"
+	install -D -m 644 collector/netwatch.sysusers "$(DESTDIR)$(PREFIX)/lib/sysusers.d/netwatch.conf"
 clean:
 	rm -rf build compile_commands.json
 
