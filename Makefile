@@ -7,7 +7,7 @@
 #                           FULL=1: not only what depends on the kernel most
 #   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
 #   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
-#   sudo make bench         ratios against none and against other tools, about two minutes
+#   sudo make bench         ratios against none and against other tools, about four minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
 #   make install            DESTDIR= PREFIX=/usr/local
 #   V=1 shows commands

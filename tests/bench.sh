@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# `make bench`: packages, build, and tests/bench/bench.py, about two minutes. Needs root.
+# `make bench`: packages, build, and tests/bench/bench.py, about four minutes. Needs root.
 # ARGS are its options: make bench ARGS='--rounds 9 --only tcplife'.
 
 set -eu
