@@ -88,7 +88,7 @@ static int allow_bpf(scmp_filter_ctx filter)
 
 	for (size_t i = 0; !err && i < sizeof(bpf_commands) / sizeof(bpf_commands[0]); i++)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-				       SCMP_A0_32(SCMP_CMP_EQ, bpf_commands[i]));
+				       SCMP_A0_32(SCMP_CMP_EQ, bpf_commands[i], 0));
 	return err;
 }
 
@@ -123,7 +123,7 @@ int confine(void)
 		err = allow_memory(filter);
 	if (!err) /* libevent asks how much there is to read */
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-				       SCMP_A1_32(SCMP_CMP_EQ, FIONREAD));
+				       SCMP_A1_32(SCMP_CMP_EQ, FIONREAD, 0));
 	if (!err)
 		err = seccomp_load(filter);
 	seccomp_release(filter);
