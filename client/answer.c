@@ -18,3 +18,14 @@ int answer_run(const struct options *options, const struct session_ops *ops)
 	session_deinit(&session);
 	return status;
 }
+
+int answer_ask_status(struct session *session, const Netwatch__Hello *hello)
+{
+	Netwatch__StatusRequest status = NETWATCH__STATUS_REQUEST__INIT;
+	Netwatch__Request request = NETWATCH__REQUEST__INIT;
+
+	(void)hello;
+	request.request_case = NETWATCH__REQUEST__REQUEST_STATUS;
+	request.status = &status;
+	return session_send(session, &request);
+}

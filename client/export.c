@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answer.h"
 #include "commands.h"
 #include "event.h"
 #include "exit.h"
@@ -60,17 +61,6 @@ static void take(struct session *session, const struct event *event)
 
 /* ------------------------------------------------- what the collector says of itself */
 
-static int ask_status(struct session *session, const Netwatch__Hello *hello)
-{
-	Netwatch__StatusRequest status = NETWATCH__STATUS_REQUEST__INIT;
-	Netwatch__Request request = NETWATCH__REQUEST__INIT;
-
-	(void)hello;
-	request.request_case = NETWATCH__REQUEST__REQUEST_STATUS;
-	request.status = &status;
-	return session_send(session, &request);
-}
-
 static int take_status(struct session *session, const uint8_t *data, size_t size)
 {
 	Netwatch__Status *status = netwatch__status__unpack(NULL, size, data);
@@ -88,7 +78,7 @@ static int take_status(struct session *session, const uint8_t *data, size_t size
 static void tick(struct session *session)
 {
 	static const struct session_ops ops = {
-		.start = ask_status,
+		.start = answer_ask_status,
 		.answer = take_status,
 		.number = NETWATCH__REPLY__REPLY_STATUS,
 		.event = take,

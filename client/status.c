@@ -15,17 +15,6 @@
 #define NAME_WIDTH 12
 #define HERE_WIDTH 5
 
-static int start(struct session *session, const Netwatch__Hello *hello)
-{
-	Netwatch__StatusRequest status = NETWATCH__STATUS_REQUEST__INIT;
-	Netwatch__Request request = NETWATCH__REQUEST__INIT;
-
-	(void)hello;
-	request.request_case = NETWATCH__REQUEST__REQUEST_STATUS;
-	request.status = &status;
-	return session_send(session, &request);
-}
-
 /* Text of the collector, padded to width. */
 static void put_cell(struct output *output, const char *text, size_t width)
 {
@@ -199,7 +188,7 @@ static int show(struct session *session, const uint8_t *data, size_t size)
 int status_run(struct options *options)
 {
 	static const struct session_ops ops = {
-		.start = start,
+		.start = answer_ask_status,
 		.answer = show,
 		.number = NETWATCH__REPLY__REPLY_STATUS,
 	};
