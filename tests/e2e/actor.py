@@ -109,12 +109,12 @@ def listen_unbound():
 
 
 def listen_many(address, count):
-    """At so many ports."""
+    """At so many ports, below those that the kernel gives to others."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for number in range(count):
         server = socket.socket()
-        server.bind((address, 30000 + number))
+        server.bind((address, 10000 + number))
         server.listen(1)
         sockets[server.fileno()] = server
 
