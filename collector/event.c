@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -91,7 +92,7 @@ static void write_owner(struct wire *w, const struct nw_connection *c)
 	wire_bytes(w, COMM, comm, length);
 }
 
-static void write_connection(struct wire *w, const struct nw_connection *c, bool with_address)
+static void encode_connection(struct wire *w, const struct nw_connection *c, bool with_address)
 {
 	size_t begin = wire_begin(w, EVENT_CONNECTION);
 	char sock[2 + 16 + 1];
@@ -118,6 +119,39 @@ static void write_connection(struct wire *w, const struct nw_connection *c, bool
 		wire_string(w, SOCK, sock);
 	}
 	wire_end(w, begin);
+}
+
+/*
+ * Connections as they were last encoded, by cookie: to compare with one and to copy it takes a
+ * fraction of the time, and most events are of a connection that had one just now.
+ */
+#define ENCODED	       256
+#define ENCODED_MAX    280 /* bytes: all fields, comm escaped throughout */
+#define CONNECTION_KEY offsetof(struct nw_connection, state) /* bytes that are encoded */
+
+struct encoded {
+	struct nw_connection connection;
+	uint16_t size; /* 0: nothing */
+	uint8_t data[ENCODED_MAX];
+};
+
+static void write_connection(struct wire *w, const struct nw_connection *c, bool with_address)
+{
+	static struct encoded all[2][ENCODED]; /* with and without the address */
+	struct encoded *known = &all[with_address][c->cookie % ENCODED];
+	size_t begin = w->used;
+
+	if (known->size && !memcmp(&known->connection, c, CONNECTION_KEY)) {
+		wire_raw(w, known->data, known->size);
+		return;
+	}
+	encode_connection(w, c, with_address);
+	known->size = 0;
+	if (w->overflow || w->used - begin > sizeof(known->data))
+		return;
+	known->connection = *c;
+	known->size = (uint16_t)(w->used - begin);
+	memcpy(known->data, w->data + begin, known->size);
 }
 
 /* The event stands in the buffer behind HEAD_MAX bytes: put prefix, tag and length before. */

@@ -3,26 +3,19 @@
 
 #include "wire.h"
 
-enum { VARINT = 0, FIXED64 = 1, LENGTH = 2 };
+enum { FIXED64 = 1, LENGTH = 2 };
 
-#define VARINT_MAX 10
-#define NS_PER_S   1000000000ULL
+#define NS_PER_S 1000000000ULL
 
 static void put_varint(struct wire *w, uint64_t value)
 {
-	uint8_t *p = w->data + w->used;
-
-	if (w->size - w->used < VARINT_MAX) {
+	if (w->size - w->used < WIRE_VARINT_MAX)
 		w->overflow = 1;
-		return;
-	}
-	for (; value >= 0x80; value >>= 7)
-		*p++ = (uint8_t)(value | 0x80);
-	*p++ = (uint8_t)value;
-	w->used = (size_t)(p - w->data);
+	else
+		w->used = (size_t)(wire_put_varint(w->data + w->used, value) - w->data);
 }
 
-static void put_raw(struct wire *w, const void *data, size_t length)
+void wire_raw(struct wire *w, const void *data, size_t length)
 {
 	if (w->size - w->used < length) {
 		w->overflow = 1;
@@ -37,12 +30,6 @@ static void put_tag(struct wire *w, unsigned field, unsigned type)
 	put_varint(w, (uint64_t)field << 3 | type);
 }
 
-void wire_uint(struct wire *w, unsigned field, uint64_t value)
-{
-	put_tag(w, field, VARINT);
-	put_varint(w, value);
-}
-
 void wire_int(struct wire *w, unsigned field, int64_t value)
 {
 	wire_uint(w, field, (uint64_t)value);
@@ -55,14 +42,14 @@ void wire_fixed64(struct wire *w, unsigned field, uint64_t value)
 	for (int i = 0; i < 8; i++)
 		little[i] = (uint8_t)(value >> (8 * i));
 	put_tag(w, field, FIXED64);
-	put_raw(w, little, sizeof(little));
+	wire_raw(w, little, sizeof(little));
 }
 
 void wire_bytes(struct wire *w, unsigned field, const void *data, size_t length)
 {
 	put_tag(w, field, LENGTH);
 	put_varint(w, length);
-	put_raw(w, data, length);
+	wire_raw(w, data, length);
 }
 
 void wire_string(struct wire *w, unsigned field, const char *text)
@@ -73,7 +60,7 @@ void wire_string(struct wire *w, unsigned field, const char *text)
 size_t wire_begin(struct wire *w, unsigned field)
 {
 	put_tag(w, field, LENGTH);
-	put_raw(w, "", 1); /* most lengths need one byte */
+	wire_raw(w, "", 1); /* most lengths need one byte */
 	return w->used;
 }
 
@@ -89,7 +76,8 @@ void wire_end(struct wire *w, size_t begin)
 		w->overflow = 1;
 		return;
 	}
-	memmove(w->data + begin + extra, w->data + begin, length);
+	if (extra)
+		memmove(w->data + begin + extra, w->data + begin, length);
 	w->used += extra;
 	for (size_t i = 0; i <= extra; i++)
 		w->data[begin - 1 + i] = (uint8_t)(length >> (7 * i) | (i < extra ? 0x80 : 0));
