@@ -186,6 +186,12 @@ const struct message *event_detail(const struct event *event, const struct schem
 	return member == event->also ? &event->also_detail : NULL;
 }
 
+struct value event_added_path(const struct event *event)
+{
+	return event->cgroup_added ? event->connection.values[cgroup_index]
+				   : (struct value){.data = event->data};
+}
+
 bool event_is_lost(const struct event *event)
 {
 	return event->category && event->category->descriptor->id == LOST;

@@ -56,6 +56,9 @@ uint64_t event_also_rest(const struct event *event);
 /* The message of that member of an event, if it is one of what happened; or NULL. */
 const struct message *event_detail(const struct event *event, const struct schema_field *member);
 
+/* The cgroup's path if it was added, else nothing, of length 0. */
+struct value event_added_path(const struct event *event);
+
 /* True for the category of events that tell of a gap. */
 bool event_is_lost(const struct event *event);
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // JSON lines: ProtoJSON with the field names of the .proto file, counters as plain numbers.
+#include <endian.h>
+#include <string.h>
+
 #include "escape.h"
 #include "timestamp.h"
 #include "writer.h"
@@ -188,13 +191,59 @@ void writer_json_text(struct output *output, const char *text)
 		output_take(output, put_string(to, NULL, value));
 }
 
-/* What was read already, the connection with its cgroup's path added; or NULL. */
-static const struct message *read_already(const struct event *event,
-					  const struct schema_field *field)
+/*
+ * Connections as they were last written, found by their wire bytes, which differ in the id: most
+ * events are of a connection that had one just now, and the connection is most of a line.
+ */
+#define WRITTEN	    64
+#define WRITTEN_KEY 256 /* longest wire bytes and cgroup's path; of others nothing is kept */
+#define WRITTEN_MAX 768
+
+struct written {
+	size_t wire, path, text;
+	uint8_t key[WRITTEN_KEY]; /* wire bytes, path */
+	char data[WRITTEN_MAX];
+};
+
+static struct written *place_of(struct value wire)
 {
-	if (field->message == event->connection.schema)
-		return &event->connection;
-	return event_detail(event, field);
+	static struct written all[WRITTEN];
+	uint32_t id = 0;
+
+	if (wire.length > sizeof(id))
+		memcpy(&id, wire.data + 1, sizeof(id)); /* behind the tag */
+	return &all[le32toh(id) % WRITTEN];
+}
+
+static bool is_same(const struct written *written, struct value wire, struct value path)
+{
+	return written->text && written->wire == wire.length && written->path == path.length &&
+	       !memcmp(written->key, wire.data, wire.length) &&
+	       !memcmp(written->key + wire.length, path.data, path.length);
+}
+
+/* wire: what the connection was read from. */
+static void put_connection(struct output *output, const struct event *event, struct value wire)
+{
+	struct written *written = place_of(wire);
+	struct value path = event_added_path(event);
+	size_t start = output->used, size;
+
+	if (is_same(written, wire, path)) {
+		output_bytes(output, written->data, written->text);
+		return;
+	}
+	writer_json_message(output, &event->connection);
+	size = output->used - start;
+	written->text = 0;
+	if (output->err || wire.length + path.length > WRITTEN_KEY || size > WRITTEN_MAX)
+		return;
+	written->wire = wire.length;
+	written->path = path.length;
+	written->text = size;
+	memcpy(written->key, wire.data, wire.length);
+	memcpy(written->key + wire.length, path.data, path.length);
+	memcpy(written->data, output->data + start, size);
 }
 
 static void json_event(struct output *output, const struct event *event)
@@ -205,14 +254,16 @@ static void json_event(struct output *output, const struct event *event)
 	for (uint64_t bits = top->present; bits; bits &= bits - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(bits);
 		const struct schema_field *field = &top->schema->fields[i];
-		const struct message *message = read_already(event, field);
+		const struct message *detail = event_detail(event, field);
 
-		if (!message) {
+		if (detail || field->message == event->connection.schema)
+			put_key(output, field);
+		if (detail)
+			writer_json_message(output, detail);
+		else if (field->message == event->connection.schema)
+			put_connection(output, event, top->values[i]);
+		else
 			put_member(output, field, top->values[i]);
-			continue;
-		}
-		put_key(output, field);
-		writer_json_message(output, message);
 	}
 	close_object(output, start);
 }

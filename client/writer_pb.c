@@ -59,8 +59,7 @@ static void pb_event(struct output *output, const struct event *event)
 /* The path that was added, as UTF-8. */
 static size_t cgroup_of(const struct event *event, char *text, size_t size)
 {
-	int index = schema_find(event->connection.schema, "cgroup");
-	struct value path = event->connection.values[index];
+	struct value path = event_added_path(event);
 
 	return escape_bytes(text, size, (const char *)path.data, path.length);
 }

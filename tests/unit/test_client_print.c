@@ -109,6 +109,54 @@ static void json_line(void **state)
 	       "\"state\":\"ESTABLISHED\",\"handshake_us\":41}}\n");
 }
 
+/* What was written before is used again only for the same connection. */
+static void json_connection_again(void **state)
+{
+	static const struct {
+		const char *comm;
+		unsigned pid;
+	} rows[] = {{"curl", 1}, {"curl", 1}, {"wget", 1}, {"wget", 2}, {"wget", 2}, {"curl", 1}};
+	char line[1024];
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		sample.connection.comm = (char *)rows[i].comm;
+		sample.connection.pid = rows[i].pid;
+		snprintf(line, sizeof(line),
+			 "{\"time\":\"2026-11-22T12:04:11.093211045Z\",\"connection\":{\"id\":"
+			 "\"4101\","
+			 "\"laddr\":\"127.0.0.1\",\"lport\":45684,\"raddr\":\"127.0.0.1\","
+			 "\"rport\":80,\"role\":\"CLIENT\",\"pid\":%u,\"comm\":\"%s\","
+			 "\"uid\":1000,\"netns\":4026531840},\"conn\":{\"event\":\"ESTABLISHED\","
+			 "\"state\":\"ESTABLISHED\",\"handshake_us\":41}}\n",
+			 rows[i].pid, rows[i].comm);
+		expect(&writer_json, &sample.event, line);
+	}
+}
+
+/* One that is too long to be kept. */
+static void json_long_connection(void **state)
+{
+	char comm[600], line[1024];
+	struct sample sample;
+
+	(void)state;
+	sample_init(&sample);
+	memset(comm, 'x', sizeof(comm) - 1);
+	comm[sizeof(comm) - 1] = '\0';
+	netwatch__connection__init(&sample.connection);
+	sample.connection.comm = comm;
+	sample.event.time = NULL;
+	snprintf(line, sizeof(line),
+		 "{\"connection\":{\"comm\":\"%s\"},\"conn\":{\"event\":"
+		 "\"ESTABLISHED\",\"state\":\"ESTABLISHED\",\"handshake_us\":41}}\n",
+		 comm);
+	for (int i = 0; i < 2; i++)
+		expect(&writer_json, &sample.event, line);
+}
+
 static void json_absent_and_extreme(void **state)
 {
 	Netwatch__Connection connection = NETWATCH__CONNECTION__INIT;
@@ -415,6 +463,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(json_line),
+		cmocka_unit_test(json_connection_again),
+		cmocka_unit_test(json_long_connection),
 		cmocka_unit_test(json_absent_and_extreme),
 		cmocka_unit_test(json_lost),
 		cmocka_unit_test(table_line),

@@ -221,6 +221,35 @@ static void test_same_as_protobuf_c(void **state)
 	assert_true(sizes[0] > EVENTS / 100 && sizes[2] > EVENTS / 100 && sizes[3] > EVENTS / 100);
 }
 
+/* What was encoded before is used again only for the same connection, in every byte. */
+static void test_connection_again(void **state)
+{
+	struct rng rng = rng_new();
+
+	(void)state;
+	for (int i = 0; i < EVENTS / 100; i++) {
+		bool with_address = rng_one_in(&rng, 2);
+		struct event_frame frame;
+		union record first, r;
+
+		random_record(&rng, &first);
+		first.head.connection.owner = NW_OWNER_USED_SOCKET;
+		first.head.connection.sock |= 1 << 20; /* never 0 */
+		for (size_t byte = 0; byte < 2 * offsetof(struct nw_connection, family); byte++) {
+			struct expected e;
+
+			r = first;
+			if (byte % 2)
+				((uint8_t *)&r.head.connection)[byte / 2] ^= 1;
+			assert_int_equal(event_from_record(&frame, &r.head, record_size(&r), 0,
+							   with_address),
+					 0);
+			expect(&e, &r, 0, with_address);
+			check_frame(&frame, &e.reply);
+		}
+	}
+}
+
 static void test_clock_before_1970(void **state)
 {
 	struct event_frame frame;
@@ -388,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_as_protobuf_c),
+		cmocka_unit_test(test_connection_again),
 		cmocka_unit_test(test_clock_before_1970),
 		cmocka_unit_test(test_hostile_comm),
 		cmocka_unit_test(test_absent),
