@@ -64,8 +64,8 @@ static __always_inline bool before(__u32 a, __u32 b)
 static __always_inline void fill(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 				 struct nw_http_record *r, const struct piece *p, __u32 captured)
 {
-	nw_fill(&r->head, tp, w, bpf_get_socket_cookie(ctx), p->receivers, p->uid,
-		bpf_ktime_get_ns(), nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_HTTP);
+	nw_fill(&r->head, tp, w, cookie_of(ctx, tp), p->receivers, p->uid, bpf_ktime_get_ns(),
+		nw_sk(tp)->__sk_common.skc_state, NW_CATEGORY_HTTP);
 	r->seq = p->segment.seq;
 	r->length = p->segment.length;
 	r->ack = p->segment.ack;
@@ -198,6 +198,25 @@ static __noinline int capture_large(struct __sk_buff *ctx, struct tcp_sock *tp, 
 	return capture(ctx, tp, w, s, p, NW_HTTP_LARGE);
 }
 
+/* Of a socket that has spoken HTTP since somebody asked; NULL: it has not. */
+static __always_inline struct streams *streams_of(struct tcp_sock *tp, const struct nw_socket *w)
+{
+	return w->http ? bpf_sk_storage_get(&http_streams, tp, 0, 0) : NULL;
+}
+
+/* Its first message; NULL: no memory. What an earlier subscription left is forgotten. */
+static __always_inline struct streams *new_streams(struct tcp_sock *tp, struct nw_socket *w)
+{
+	struct streams *streams =
+		bpf_sk_storage_get(&http_streams, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!streams)
+		return NULL;
+	__builtin_memset(streams, 0, sizeof(*streams));
+	w->http = 1;
+	return streams;
+}
+
 /* A stream of HTTP ends. */
 static __noinline int tell_end(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 			       struct piece *p)
@@ -224,7 +243,7 @@ static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream
 	if (s && s->taken && !before(s->end, seq))
 		return true;
 	if (length >= sizeof(word)) {
-		if (bpf_skb_load_bytes(ctx, p->offset, &word, sizeof(word)))
+		if (!load(ctx, p->offset, &word))
 			return false;
 		p->begins = begins_message(word);
 		p->word = word;
@@ -272,7 +291,7 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 			   struct piece *p)
 {
 	bool ends = p->segment.flags & (NW_TCP_FIN | NW_TCP_RST);
-	struct streams *streams = bpf_sk_storage_get(&http_streams, tp, 0, 0);
+	struct streams *streams = streams_of(tp, w);
 	struct stream *s = NULL;
 
 	p->turn = true;
@@ -283,7 +302,7 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 	if (!p->segment.length || (!is_wanted(ctx, s, p) && !has_boundary(ctx, s, p)))
 		return streams && ends ? tell_end(ctx, tp, w, p) : 0;
 	if (!streams)
-		streams = bpf_sk_storage_get(&http_streams, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		streams = new_streams(tp, w);
 	if (!streams)
 		return 0;
 	if (!s) {
@@ -344,10 +363,8 @@ int BPF_PROG(nw_http_closed, struct sock *sk, int oldstate, int newstate)
 	if (newstate != TCP_CLOSE || !sk->sk_bpf_storage)
 		return 0;
 	tp = nw_tcp_sock(sk);
-	if (!tp || !bpf_sk_storage_get(&http_streams, tp, 0, 0))
-		return 0;
-	w = nw_storage(tp, 0);
-	receivers = w ? nw_receivers(tp, w, NW_WANT_HTTP, &uid) : 0;
+	w = tp ? nw_storage(tp, 0) : NULL;
+	receivers = w && w->http ? nw_receivers(tp, w, NW_WANT_HTTP, &uid) : 0;
 	if (!receivers)
 		return 0;
 	r = nw_reserve(sizeof(*r), receivers);

@@ -128,7 +128,7 @@ static __noinline int load_untold(struct __sk_buff *ctx, struct tcp_sock *tp, __
 
 static __noinline int packet_of_subject(struct __sk_buff *ctx, struct tcp_sock *tp, __u32 direction)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
+	__u64 cookie = cookie_of(ctx, tp);
 	struct nw_times times, *known = NULL;
 	struct nw_subject subject;
 	struct nw_segment s = {.direction = direction};
@@ -151,7 +151,7 @@ static __noinline int packet_of_socket(struct __sk_buff *ctx, struct tcp_sock *t
 	__u32 uid;
 
 	receivers = nw_receivers(tp, w, NW_WANT_PACKET, &uid);
-	cookie = bpf_get_socket_cookie(ctx);
+	cookie = cookie_of(ctx, tp);
 	if (!receivers || !load_untold(ctx, tp, cookie, &s, NULL))
 		return 0;
 	timed = receivers & READ(shared.want[NW_WANT_PACKET_TIMES]);
@@ -202,14 +202,11 @@ static __always_inline __u64 *refused_or_place(__u64 cookie, __u64 refusal)
 	return place && READ(*place) != refusal ? place : NULL;
 }
 
-/* Most packets of most sockets end here. Not inline: the stack is too small. */
+/* Most packets of sockets without storage end here. Not inline: the stack is too small. */
 static __noinline int is_refused(struct __sk_buff *ctx, struct tcp_sock *tp)
 {
-	__u64 cookie;
+	__u64 cookie = cookie_of(ctx, tp);
 
-	if (nw_sk(tp)->sk_bpf_storage)
-		return false;
-	cookie = bpf_get_socket_cookie(ctx);
 	return !refused_or_place(cookie, refusal_of(nw_sk(tp), cookie));
 }
 
@@ -231,7 +228,7 @@ static __always_inline void packet_of_connection(struct __sk_buff *ctx, struct t
 {
 	struct nw_socket *w = nw_storage(tp, 0);
 
-	if (!w && !is_wanted(tp, bpf_get_socket_cookie(ctx)))
+	if (!w && !is_wanted(tp, cookie_of(ctx, tp)))
 		return;
 	w = w ?: nw_storage(tp, BPF_SK_STORAGE_GET_F_CREATE);
 	if (w)
@@ -248,7 +245,7 @@ static __always_inline int packet(struct __sk_buff *ctx, __u32 direction)
 		return 1;
 	if (!names_connection(nw_sk(tp)->__sk_common.skc_state))
 		packet_of_subject(ctx, tp, direction);
-	else if (!is_refused(ctx, tp))
+	else if (nw_sk(tp)->sk_bpf_storage || !is_refused(ctx, tp))
 		packet_of_connection(ctx, tp, direction);
 	return 1;
 }

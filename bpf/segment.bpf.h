@@ -9,6 +9,7 @@
 #define IPV6_HEADERS_MAX 8	/* extension headers that are looked behind */
 #define IP_OFFSET	 0x1fff /* of fragment: those that do not begin the packet */
 #define IP6_OFFSET	 0xfff8
+#define LINEAR_MASK	 0x1ff /* headers end before; a bound for the verifier */
 
 struct ipv4_header {
 	__u8 version_length;
@@ -77,6 +78,22 @@ static __always_inline __u32 extension_length(__u8 type, const struct ipv6_exten
 	return 0;
 }
 
+/*
+ * Copies what stands at this offset of the buffer; false: it is too short. Mostly headers lie in
+ * its linear part, from which they are read without a call.
+ */
+#define load(ctx, offset, to)                                                                     \
+	({                                                                                        \
+		void *__data = (void *)(long)(ctx)->data, *__end = (void *)(long)(ctx)->data_end; \
+		typeof(*(to)) *__at = __data + ((offset)&LINEAR_MASK);                            \
+		bool __is = (offset) <= LINEAR_MASK && (void *)(__at + 1) <= __end;               \
+		if (__is)                                                                         \
+			*(to) = *__at;                                                            \
+		else                                                                              \
+			__is = !bpf_skb_load_bytes(ctx, offset, to, sizeof(*(to)));               \
+		__is;                                                                             \
+	})
+
 /* Where TCP begins, or 0. */
 static __noinline __u32 behind_ipv6(struct __sk_buff *ctx, __u8 next)
 {
@@ -88,7 +105,7 @@ static __noinline __u32 behind_ipv6(struct __sk_buff *ctx, __u8 next)
 
 		if (next == IPPROTO_TCP)
 			return offset;
-		if (bpf_skb_load_bytes(ctx, offset, &x, sizeof(x)))
+		if (!load(ctx, offset, &x))
 			return 0;
 		length = extension_length(next, &x);
 		if (!length)
@@ -101,7 +118,7 @@ static __noinline __u32 behind_ipv6(struct __sk_buff *ctx, __u8 next)
 
 static __always_inline __u32 behind_ip(struct __sk_buff *ctx, struct headers *h)
 {
-	if (bpf_skb_load_bytes(ctx, 0, &h->ip.v4, sizeof(h->ip.v4)))
+	if (!load(ctx, 0, &h->ip.v4))
 		return 0;
 	h->version = h->ip.v4.version_length >> 4;
 	if (h->version == 4) {
@@ -109,7 +126,7 @@ static __always_inline __u32 behind_ip(struct __sk_buff *ctx, struct headers *h)
 			return 0;
 		return (h->ip.v4.version_length & 0xf) * 4;
 	}
-	if (h->version != 6 || bpf_skb_load_bytes(ctx, 0, &h->ip.v6, sizeof(h->ip.v6)))
+	if (h->version != 6 || !load(ctx, 0, &h->ip.v6))
 		return 0;
 	return h->ip.v6.next == IPPROTO_TCP ? sizeof(h->ip.v6) : behind_ipv6(ctx, h->ip.v6.next);
 }
@@ -137,7 +154,7 @@ static __always_inline bool load_segment(struct __sk_buff *ctx, struct headers *
 {
 	__u32 offset = behind_ip(ctx, h), segments = ctx->gso_segs;
 
-	if (!offset || bpf_skb_load_bytes(ctx, offset, &h->tcp, sizeof(h->tcp)))
+	if (!offset || !load(ctx, offset, &h->tcp))
 		return false;
 	offset += (h->tcp.length >> 4) * 4;
 	if (offset > ctx->len)
@@ -180,6 +197,14 @@ static __always_inline struct tcp_sock *socket_of(struct __sk_buff *ctx)
 	struct tcp_sock *tp = ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
 
 	return tp && nw_sk(tp)->sk_type == SOCK_STREAM ? tp : NULL;
+}
+
+/* bpf_get_socket_cookie, which makes one if there is none yet. */
+static __always_inline __u64 cookie_of(struct __sk_buff *ctx, struct tcp_sock *tp)
+{
+	__u64 cookie = READ(nw_sk(tp)->__sk_common.skc_cookie.counter);
+
+	return cookie ? cookie : bpf_get_socket_cookie(ctx);
 }
 
 #endif

@@ -38,7 +38,7 @@ struct nw_socket {
 	__u8 role;  /* enum nw_role */
 	__u8 state; /* TCP state of the last change that was handled */
 	__u8 known; /* it stands in the map `known`: see known.bpf.h */
-	__u8 reserved[1];
+	__u8 http;  /* its streams are kept: see http.bpf.c */
 	char comm[NW_COMM_SIZE];
 };
 
@@ -241,6 +241,7 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->state = 0;
 		nw_reset_retransmits(w);
 		w->known = 0;
+		w->http = 0;
 		w->session = shared.session;
 		WRITE(w->generation, w->generation + 1);
 	}
