@@ -151,7 +151,6 @@ static int load(struct collector *c)
 		log_error("mapping the ring: %s", strerror(errno));
 		return 1;
 	}
-	malloc_trim(0); /* the kernel's BTF was here */
 	return 0;
 }
 
@@ -280,6 +279,7 @@ static int restrict_calls(struct collector *c)
 	int err = confine();
 
 	(void)c;
+	malloc_trim(0); /* the kernel's BTF was here, and what libseccomp makes of its rules */
 	if (!err)
 		return 0;
 	log_error("restricting system calls (seccomp): %s", strerror(-err));
