@@ -12,11 +12,13 @@
 
 /*
  * Layout of the map's memory (kernel/bpf/ringbuf.c): a page with the consumer's position, a
- * page with the producers', then the data, mapped twice so that no record is broken.
+ * page with the producers', then the data twice, so that no record is broken. Of the second time
+ * only what a record can reach is mapped, since all that is mapped counts as this process's.
  */
 struct ring {
 	size_t page;
 	size_t size;
+	size_t mapped; /* from the producers' page on */
 	unsigned long *consumer;
 	const unsigned long *producer;
 	const char *data;
@@ -35,7 +37,8 @@ struct ring *ring_new(int fd, size_t size)
 	if (memory == MAP_FAILED)
 		goto out;
 	ring->consumer = (unsigned long *)(void *)memory;
-	memory = mmap(NULL, ring->page + 2 * size, PROT_READ, MAP_SHARED, fd, (off_t)ring->page);
+	ring->mapped = ring->page + size + (size < RING_RECORD_MAX ? size : RING_RECORD_MAX);
+	memory = mmap(NULL, ring->mapped, PROT_READ, MAP_SHARED, fd, (off_t)ring->page);
 	if (memory == MAP_FAILED)
 		goto out;
 	ring->producer = (unsigned long *)(void *)memory;
@@ -55,7 +58,7 @@ void ring_free(struct ring *ring)
 	if (ring->consumer)
 		munmap(ring->consumer, ring->page);
 	if (ring->producer)
-		munmap((void *)(uintptr_t)ring->producer, ring->page + 2 * ring->size);
+		munmap((void *)(uintptr_t)ring->producer, ring->mapped);
 	free(ring);
 	errno = saved;
 }

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define RING_RECORD_MAX (64 * 1024) /* bytes, whole pages; no record of ours is longer */
+
 struct ring;
 
 /* NULL with errno set. fd stays the caller's. */

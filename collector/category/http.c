@@ -6,6 +6,7 @@
 #include "../category.h"
 #include "../http/http.h"
 #include "../http/target.h"
+#include "../ring.h"
 #include "../wire.h"
 #include "escape.h"
 #include "filter.h"
@@ -14,6 +15,8 @@
 
 #include "../../bpf/http.h"
 #include "http.skel.h"
+
+_Static_assert(2 * NW_HTTP_LARGE <= RING_RECORD_MAX, "the longest record there is");
 
 /* What is shown of a text, in bytes. */
 #define TARGET_MAX     4096
