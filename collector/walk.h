@@ -41,7 +41,7 @@ struct walks *walks_new(struct event_base *base, struct probe *probe);
 void walks_free(struct walks *walks);
 
 /*
- * Soon, but so that walks take no more than a tenth of the time, whoever asks how often.
+ * Soon, but so that walks take no more than a tenth of a CPU, whoever asks how often.
  * Asking again before it is done changes nothing.
  */
 void walks_ask(struct walks *walks, struct walk_request *request);
