@@ -253,7 +253,7 @@ static size_t turn(void *arg, size_t budget)
 	size_t n = 0, got;
 	bool reached;
 
-	d->unix_offset = event_unix_offset();
+	d->unix_offset = event_unix_offset(d->unix_offset);
 	look_for_losses(d);
 	do {
 		struct dispatch_mark *mark = TAILQ_FIRST(&d->marks);

@@ -49,9 +49,16 @@ uint64_t event_monotonic(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-int64_t event_unix_offset(void)
+int64_t event_unix_offset(int64_t before)
 {
-	return (int64_t)(clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC));
+	/* Whatever passes between two looks, it is between these. */
+	int64_t begin = (int64_t)clock_ns(CLOCK_MONOTONIC);
+	int64_t now = (int64_t)clock_ns(CLOCK_REALTIME);
+	int64_t end = (int64_t)clock_ns(CLOCK_MONOTONIC);
+
+	if (before < now - end)
+		return now - end;
+	return before > now - begin ? now - begin : before;
 }
 
 static char *put_octet(char *p, uint8_t value)

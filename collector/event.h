@@ -48,8 +48,12 @@ int event_from_row(struct event_frame *frame, const struct nw_row *row,
 void event_lost(struct event_frame *frame, Netwatch__Lost__Cause cause, uint64_t count,
 		uint64_t first_ns, uint64_t last_ns);
 
-/* What to add to CLOCK_MONOTONIC for Unix time, in ns, now. */
-int64_t event_unix_offset(void);
+/*
+ * What to add to CLOCK_MONOTONIC for Unix time, in ns, now. The one of before, as long as it may
+ * still be right: so times are as far apart as their events, also if this process is stopped
+ * between two looks at clocks. At first 0.
+ */
+int64_t event_unix_offset(int64_t before);
 
 /* The clock that the kernel's records carry, in ns. */
 uint64_t event_monotonic(void);

@@ -178,7 +178,7 @@ int replay_begin(struct peer *peer, const struct replay_range *range, const stru
 	}
 	memcpy(r->filter, filter, sizeof(*filter));
 	if (range->since_ms) {
-		uint64_t now_ns = event_monotonic() + (uint64_t)event_unix_offset();
+		uint64_t now_ns = event_monotonic() + (uint64_t)event_unix_offset(0);
 		uint64_t ms = now_ns / 1000000;
 
 		r->since_ns = now_ns - (range->since_ms < ms ? range->since_ms : ms) * 1000000;
