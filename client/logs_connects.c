@@ -224,11 +224,19 @@ void logs_on_conn(struct session *session, const Netwatch__Event *event)
 }
 
 /* The last one comes with the end, before or behind CLOSE: that is no new connection. */
+static struct connection *reported(const Netwatch__Connection *who, const Netwatch__TcpInfo *info)
+{
+	struct connection *c = find(who);
+
+	if (info->state != NETWATCH__TCP__STATE__CLOSE)
+		return get(who);
+	return c || !who || !who->has_id ? c : conns_find(&table.closed, who->id);
+}
+
 void logs_on_tcpinfo(struct session *session, const Netwatch__Event *event)
 {
 	const Netwatch__TcpInfo *info = event->tcpinfo;
-	struct connection *c = info->state == NETWATCH__TCP__STATE__CLOSE ? find(event->connection)
-									  : get(event->connection);
+	struct connection *c = reported(event->connection, info);
 
 	(void)session;
 	if (!c)

@@ -160,6 +160,21 @@ def test_letters(log, pair):
     prometheus.check_metrics(logs.stop().text("connects.log"))
 
 
+def test_counters_of_a_short_connection(log, pair):
+    """What closed before its first report has the counters of its end, which come behind CLOSE."""
+    logs = log("-ax", "--events", "conn", "--port", pair[2]["port"], "--interval", "1s")
+    told, accepted = talk(pair, "12345", "123")
+    hang_up(pair, told, accepted)
+    complete = SEED - {"backlog", "maxbacklog", "ssthresh"}
+
+    def counted(id):
+        line = logs.connections().get(id, {})
+        return line.get("state") == "CLOSE" and set(line) & SEED == complete
+
+    wait_until(lambda: counted(told["id"]) and counted(accepted["id"]), "both with counters")
+    logs.stop()
+
+
 def test_packets(netwatch, log, pair):
     """The same segments as the stream has, with their times."""
     port = pair[2]["port"]
