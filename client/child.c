@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Starting, ending and waiting for COMMAND.
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -40,9 +43,30 @@ out:
 	return err;
 }
 
+/* Whether a file of that name is in PATH, as far as one may look. */
+static bool is_in_path(const char *name)
+{
+	const char *dir = getenv("PATH");
+	char path[PATH_MAX];
+
+	for (; dir; dir = *dir ? dir + 1 : NULL) {
+		int length = (int)strcspn(dir, ":");
+
+		snprintf(path, sizeof(path), "%.*s/%s", length, length ? dir : ".", name);
+		if (!access(path, F_OK))
+			return true;
+		dir += length;
+	}
+	return false;
+}
+
 int child_start(struct child *child, char *const words[])
 {
 	int err = spawn(&child->pid, words);
+
+	/* A directory of PATH that is not for us says nothing about COMMAND. */
+	if (err == EACCES && !strchr(words[0], '/') && !is_in_path(words[0]))
+		err = ENOENT;
 
 	if (!err) {
 		child->fd = pidfd_open(child->pid, 0);

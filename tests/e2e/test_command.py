@@ -85,6 +85,22 @@ def test_exit_code(run, command, code, message):
     assert bool(client.err.lines) == bool(message)
 
 
+def test_not_found_behind_a_closed_directory(run, place):
+    """A directory of PATH that is not for us, such as root's, does not hide what there is not."""
+    closed = Path(place.new_path("closed"))
+    closed.mkdir(mode=0o700)
+    env = {"PATH": f"{closed}:{os.environ['PATH']}"}
+    client = run("nw-no-such-program", env=env)
+    assert client.wait() == 127, client
+    assert 'cannot run "nw-no-such-program": No such file' in client.err.text()
+    assert run("true", env=env).wait() == 0
+    plain = Path(place.new_path("open"))
+    plain.mkdir()
+    (plain / "nw-not-executable").touch()
+    env = {"PATH": f"{closed}:{plain}:{os.environ['PATH']}"}
+    assert run("nw-not-executable", env=env).wait() == 126
+
+
 def test_usage(netwatch, run, collector):
     assert run("true", options=["--no-follow"]).wait() == 2
     for words in ["list", "--", "true"], ["--"], ["status", "--"]:
