@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Filters: each kind of value in a function that checks it and puts it into its set.
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <pwd.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "cgroup.h"
 #include "escape.h"
@@ -181,19 +188,37 @@ static const char *add_name(struct filter_options *filter, size_t target, bool n
 	return NULL;
 }
 
+/* NULL, or why path is no network namespace. */
+static const char *find_namespace(const char *path, uint64_t *id)
+{
+	const char *reason = NULL;
+	struct statfs fs;
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0 || fstatfs(fd, &fs) || fstat(fd, &st))
+		reason = strerror(errno);
+	else if (fs.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+		reason = "it is none";
+	else
+		*id = st.st_ino;
+	if (fd >= 0)
+		close(fd);
+	return reason;
+}
+
 static const char *add_namespace(struct filter_options *filter, size_t target, bool negate,
 				 const char *text)
 {
+	const char *reason = NULL;
 	char path[PATH_MAX];
 	uint64_t id;
-	struct stat st;
 
-	if (!number_parse(text, strlen(text), 1, UINT32_MAX, &id))
-		return add_number(filter, target, negate, id);
-	snprintf(path, sizeof(path), "%s%s", strchr(text, '/') ? "" : NETNS_DIR "/", text);
-	if (stat(path, &st))
-		return strerror(errno);
-	return add_number(filter, target, negate, st.st_ino);
+	if (number_parse(text, strlen(text), 1, UINT32_MAX, &id)) {
+		snprintf(path, sizeof(path), "%s%s", strchr(text, '/') ? "" : NETNS_DIR "/", text);
+		reason = find_namespace(path, &id);
+	}
+	return reason ? reason : add_number(filter, target, negate, id);
 }
 
 /* Only at the end it is known whether it has to exist here. */

@@ -321,6 +321,8 @@ BAD = {
     "count 0": (["-c", "-1"], "-1"),
     "duration": (["--duration", "5x"], "5x"),
     "namespace": (["--netns", "nw-no-such-namespace"], "nw-no-such-namespace"),
+    "no namespace": (["--netns", "/etc/passwd"], "/etc/passwd"),
+    "namespace of pids": (["--netns", "/proc/self/ns/pid"], "/proc/self/ns/pid"),
     "no argument": (["--dport"], "dport"),
     "argument": (["80"], "80"),
 }
