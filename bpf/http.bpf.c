@@ -230,6 +230,15 @@ static __noinline int tell_end(struct __sk_buff *ctx, struct tcp_sock *tp, struc
 	return 0;
 }
 
+/* The first letters, behind the empty line that may come before a request (RFC 9112, 2.2). */
+static __always_inline bool load_word(struct __sk_buff *ctx, const struct piece *p, __u32 *word)
+{
+	if (!load(ctx, p->offset, word))
+		return false;
+	return (*word & 0xffff) != ('\r' | '\n' << 8) ||
+	       !bpf_skb_load_bytes(ctx, p->offset + 2, word, sizeof(*word));
+}
+
 /* Does it begin a message, or go on with a head? What was told already does neither. */
 static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream *s,
 				      struct piece *p)
@@ -243,7 +252,7 @@ static __always_inline bool is_wanted(struct __sk_buff *ctx, const struct stream
 	if (s && s->taken && !before(s->end, seq))
 		return true;
 	if (length >= sizeof(word)) {
-		if (!load(ctx, p->offset, &word))
+		if (!load_word(ctx, p, &word))
 			return false;
 		p->begins = begins_message(word);
 		p->word = word;

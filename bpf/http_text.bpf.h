@@ -11,7 +11,10 @@
 /* Four letters as they lie in memory. */
 #define WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 
-/* Methods of the IANA registry that are in use, and versions, by their first four bytes. */
+/*
+ * Methods of the IANA registry and others in use (of caches, UPnP and Icecast), and versions, by
+ * their first four bytes.
+ */
 static __always_inline bool begins_message(__u32 word)
 {
 	switch (word) {
@@ -33,6 +36,32 @@ static __always_inline bool begins_message(__u32 word)
 	case WORD('L', 'O', 'C', 'K'):
 	case WORD('U', 'N', 'L', 'O'):
 	case WORD('S', 'E', 'A', 'R'):
+	case WORD('A', 'C', 'L', ' '):
+	case WORD('B', 'A', 'N', ' '):
+	case WORD('B', 'A', 'S', 'E'):
+	case WORD('B', 'I', 'N', 'D'):
+	case WORD('C', 'H', 'E', 'C'):
+	case WORD('L', 'A', 'B', 'E'):
+	case WORD('L', 'I', 'N', 'K'):
+	case WORD('M', '-', 'S', 'E'):
+	case WORD('M', 'E', 'R', 'G'):
+	case WORD('M', 'K', 'A', 'C'):
+	case WORD('M', 'K', 'C', 'A'):
+	case WORD('M', 'K', 'R', 'E'):
+	case WORD('M', 'K', 'W', 'O'):
+	case WORD('N', 'O', 'T', 'I'):
+	case WORD('O', 'R', 'D', 'E'):
+	case WORD('P', 'U', 'R', 'G'):
+	case WORD('Q', 'U', 'E', 'R'):
+	case WORD('R', 'E', 'B', 'I'):
+	case WORD('S', 'O', 'U', 'R'):
+	case WORD('S', 'U', 'B', 'S'):
+	case WORD('U', 'N', 'B', 'I'):
+	case WORD('U', 'N', 'C', 'H'):
+	case WORD('U', 'N', 'L', 'I'):
+	case WORD('U', 'N', 'S', 'U'):
+	case WORD('U', 'P', 'D', 'A'):
+	case WORD('V', 'E', 'R', 'S'):
 	case WORD('P', 'R', 'I', ' '): /* of HTTP/2: the collector looks no further */
 		return true;
 	}

@@ -315,6 +315,10 @@ enum http_kind http_head_begins(const char *data, size_t size)
 
 	if (size >= 7 && !memcmp(data, "HTTP/1.", 7))
 		return HTTP_RESPONSE;
+	if (size >= 2 && !memcmp(data, "\r\n", 2)) { /* as in `end_line` */
+		data += 2;
+		size -= 2;
+	}
 	while (n < size && n < HTTP_METHOD_MAX && is_method((uint8_t)data[n]))
 		n++;
 	return n && n < size && data[n] == ' ' ? HTTP_REQUEST : HTTP_NONE;

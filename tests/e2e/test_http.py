@@ -43,6 +43,14 @@ def test_both_ends(talk, watch, actor):
     assert finish(ends[CAROL]) == []
 
 
+# Of the IANA registry, and of caches, UPnP and Icecast.
+RARER = """
+    ACL BAN BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY LABEL LINK LOCK M-SEARCH MERGE MKACTIVITY
+    MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE NOTIFY ORDERPATCH PATCH PROPFIND PROPPATCH
+    PURGE QUERY REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNCHECKOUT UNLINK UNLOCK
+    UNSUBSCRIBE UPDATE UPDATEREDIRECTREF VERSION-CONTROL
+""".split()
+
 # name -> (what client (>) and server (<) say in turn, the events of either)
 TALKS = {
     "keep-alive": (
@@ -100,6 +108,19 @@ TALKS = {
         [(">", head("CONNECT h.test:443 HTTP/1.1", Host="h.test:443")),
          ("<", head("HTTP/1.1 200 Connection established")), (">", get("/no")), ("<", ok())],
         ["REQUEST CONNECT h.test:443", "RESPONSE 200 CONNECT h.test:443"],
+    ),
+    "an empty line before a request": (
+        [(">", "\r\n" + get("/1")), ("<", ok()), (">", "\r\n" + get("/2")), ("<", ok()),
+         (">", head("POST /3 HTTP/1.1", Host="h", Content_Length=1) + "x\r\n"), ("<", ok()),
+         (">", get("/4")), ("<", ok())],
+        ["REQUEST GET /1", "RESPONSE 200 GET /1", "REQUEST GET /2", "RESPONSE 200 GET /2",
+         "REQUEST POST /3", "RESPONSE 200 POST /3", "REQUEST GET /4", "RESPONSE 200 GET /4"],
+    ),
+    "rarer methods": (
+        [said for method in RARER
+         for said in ((">", head(f"{method} /1 HTTP/1.1", Host="h")), ("<", ok()))],
+        [said for method in RARER
+         for said in (f"REQUEST {method} /1", f"RESPONSE 200 {method} /1")],
     ),
     "a bare CR": (
         [(">", "GET /1 HTTP/1.1\r\nHost: a\rb\r\n\r\n"), ("<", ok())],
