@@ -238,7 +238,7 @@ const struct option_row options_table[] = {
 	 .complete = COMPLETE_DIRECTORIES},
 	{"http-method", {}, 0, "METHOD", "of HTTP events only: the method, such as GET,HEAD",
 	 STREAM | SINK, HTTP(texts, method)},
-	{"http-host", {}, 0, "NAME", "of HTTP events only: the host asked for, without a port",
+	{"http-host", {}, 0, "NAME", "of HTTP events only: the host asked for, such as h or h:80",
 	 STREAM | SINK, HTTP(texts, host)},
 	{"http-path", {}, 0, "GLOB", "of HTTP events only: the path, such as '/api/*'",
 	 STREAM | SINK, HTTP(texts, path)},

@@ -196,12 +196,18 @@ static struct filter_string without_port(struct filter_string host)
 	return host;
 }
 
+static bool is_word(const char *pattern, const struct filter_string text)
+{
+	return strlen(pattern) == text.length && !strncasecmp(pattern, text.text, text.length);
+}
+
 static bool text_is(const char *pattern, const struct filter_string *text, enum filter_text kind,
 		    size_t *steps)
 {
 	if (kind == FILTER_PATH)
 		return glob_matches(pattern, text->text, text->length, steps);
-	return strlen(pattern) == text->length && !strncasecmp(pattern, text->text, text->length);
+	return is_word(pattern, *text) ||
+	       (kind == FILTER_HOST && is_word(pattern, without_port(*text)));
 }
 
 static bool texts_have(const struct filter_http *http, enum filter_text kind, bool none,
@@ -247,7 +253,7 @@ bool filter_http_accepts(const struct filter_http *http, const struct filter_mes
 {
 	const struct filter_string texts[FILTER_TEXTS] = {
 		[FILTER_METHOD] = message->texts[FILTER_METHOD],
-		[FILTER_HOST] = without_port(message->texts[FILTER_HOST]),
+		[FILTER_HOST] = message->texts[FILTER_HOST],
 		[FILTER_PATH] = path_of(message->texts[FILTER_PATH]),
 	};
 	size_t steps = GLOB_STEPS;

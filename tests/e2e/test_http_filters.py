@@ -24,6 +24,9 @@ FILTERS = {
     "--not --http-method GET": B,
     "--http-host two.TEST": B,
     "--not --http-host two.test": A | C,
+    "--http-host TWO.test:80": B,  # as the event shows it
+    "--http-host two.test:8": set(),
+    "--not --http-host two.test:80": A | C,
     "--http-path /a*": A | B,
     "--http-path /?": A,
     "--http-path /[ab]/*": B,
