@@ -1,93 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """netwatch export: what it serves, held against the traffic's own count and read by Prometheus
-itself; who may ask it, and how; and the dashboard and the alert rules that rest on it.
+itself.
 
 NETWATCH_PROMETHEUS_S: for how many seconds Prometheus scrapes, if not a few."""
 
-import http.client
-import json
-import os
-import re
-import shutil
 import signal
-import socket
-import subprocess
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
 import netwatch_pb2 as pb
 import prometheus
-from harness import ALICE, BOB, PYTHON, Client, Collector, wait_until
+from exporter import SCRAPED_S, Export, Traffic, export
+from harness import ALICE, BOB, wait_until
 from prometheus import value
+from test_export_dashboard import dashboard_queries, rule_queries
 
-SCRAPED_S = float(os.environ.get("NETWATCH_PROMETHEUS_S", "4"))
-DOC = Path(__file__).resolve().parents[2] / "doc"
-REQUEST_S = 5  # EXPORT_REQUEST_S
-
-
-class Export:
-    """A running netwatch export."""
-
-    def __init__(self, netwatch, *options, **more):
-        self.client = netwatch("export", "--listen", "127.0.0.1:0", "-v", *options, **more)
-        self.client.wait_subscribed()
-        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", self.client.err.text())[1])
-
-    def request(self, method="GET", path="/metrics", body=None, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read().decode()
-        finally:
-            connection.close()
-
-    def scrape(self):
-        status, _, text = self.request()
-        assert status == 200, text
-        return text
-
-    def samples(self):
-        return prometheus.read(self.scrape())[0]
-
-    def value(self, name, **labels):
-        return value(self.samples(), name, **labels)
-
-    def wait_value(self, wanted, name, **labels):
-        wait_until(lambda: self.value(name, **labels) == wanted, f"{name} {labels} is {wanted}")
-
-
-@pytest.fixture
-def export(netwatch):
-    def start(*options, **more):
-        return Export(netwatch, *options, **more)
-
-    return start
-
-
-class Traffic:
-    """hostile_http.py, of ALICE."""
-
-    def __init__(self, place, seconds=0):
-        self.port, self.refused = prometheus.free_port(), prometheus.free_port()
-        self.command = [PYTHON, place.path / "hostile_http.py", str(self.port), str(self.refused),
-                        str(seconds)]
-
-    def ports(self):
-        return "--port", f"{self.port},{self.refused}"
-
-    def start(self):
-        self.process = subprocess.Popen(
-            self.command, stdout=subprocess.PIPE, user=ALICE, group=ALICE, extra_groups=[], cwd="/",
-        )
-
-    def finish(self):
-        out, _ = self.process.communicate(timeout=SCRAPED_S + 120)
-        assert self.process.returncode == 0
-        return json.loads(out)
+assert export
 
 
 def check_counts(counts, total):
@@ -252,14 +181,6 @@ def test_events(export, traffic):
 # ------------------------------------------------------- losses, and their end
 
 
-def scraped(client):
-    wait_until(lambda: b"metrics" in b"".join(client.err.lines), "it serves")
-    exporter = Export.__new__(Export)
-    exporter.client = client
-    exporter.port = int(re.search(r"127\.0\.0\.1:(\d+)/metrics", client.err.text())[1])
-    return exporter
-
-
 def live(stub, epoch=1, events=()):
     """A subscription, and the status that is asked for at once."""
     peer = stub.accept()
@@ -286,7 +207,7 @@ def test_losses_and_restart(netwatch, stub):
     peer, subscribe = live(stub, events=[{"connection": 1, "event": pb.Conn.EXISTING},
                                          {"connection": 2, "event": pb.Conn.EXISTING}])
     assert subscribe.closed and subscribe.existing and subscribe.category == ["conn"]
-    exporter = scraped(client)
+    exporter = Export(client)
     exporter.wait_value(2, "netwatch_tcp_connections")
     peer.event(connection=3, event=pb.Conn.ESTABLISHED)
     peer.lost(5)
@@ -319,7 +240,7 @@ def test_lost_end(netwatch, stub):
     peer.event(connection=1, event=pb.Conn.EXISTING)
     peer.say(subscribed=pb.Subscribed())
     stub.close()  # status is asked for in vain from here on
-    exporter = scraped(client)
+    exporter = Export(client)
     exporter.wait_value(1, "netwatch_tcp_connections")
     exporter.wait_value(None, "netwatch_tcp_connections")
     assert exporter.value("netwatch_up") == 1
@@ -351,314 +272,3 @@ def test_collector_restarts(collector, start_collector, export, actor):
 def test_no_collector(netwatch):
     client = netwatch("export", "--listen", "127.0.0.1:0", socket="/nowhere")
     assert client.wait() == 3
-
-
-# ----------------------------------------------------------------- who asks it
-
-
-def test_requests(export):
-    exporter = export("--port", 1)
-    status, headers, text = exporter.request()
-    assert status == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert int(headers["Content-Length"]) == len(text) and headers["Connection"] == "close"
-    status, headers, text = exporter.request("HEAD")
-    assert status == 200 and int(headers["Content-Length"]) > 1000 and not text
-    assert exporter.request(path="/metrics?x=1")[0] == 200
-    for path in "/", "/metrics/", "/metrics/../etc/passwd", "/%6detrics2", "/" + "a" * 4000:
-        assert exporter.request(path=path)[0] == 404, path
-    for method in "POST", "PUT", "DELETE", "OPTIONS", "PATCH":
-        status, headers, _ = exporter.request(method)
-        assert status == 405 and headers["Allow"] == "GET, HEAD"
-    assert exporter.request("BREW")[0] in (405, 501)
-    assert exporter.request(path="/metrics", X="x" * 20000)[0] in (400, 413)
-    assert exporter.request("POST", body="x" * 10000)[0] == 413
-    prometheus.read(exporter.scrape())
-
-
-@pytest.mark.parametrize("host, status", [
-    ("127.0.0.1", 200), ("127.0.0.1:9477", 200), ("localhost", 200), ("LOCALHOST:1", 200),
-    ("[::1]:9477", 200), ("evil.test", 403), ("evil.test:9477", 403), ("localhost.evil.test", 403),
-    ("127.0.0.1.evil.test", 403), ("[evil]", 403), ("x" * 500, 403),
-])
-def test_host(shared_export, host, status):
-    """A name of somebody else's that was made to point here is refused."""
-    assert shared_export.request(Host=host)[0] == status
-
-
-@pytest.fixture(scope="module")
-def shared_export(request):
-    """With a collector of its own: the tests' must have no subscriber in between."""
-    place = request.config.netwatch_place
-    collector = Collector(place)
-    client = None
-
-    def start(*args):
-        nonlocal client
-        client = Client(place, collector.socket, *args)
-        return client
-
-    yield Export(start, "--port", "1")
-    assert client.stop() == 0
-    collector.stop()
-
-
-def test_many_connections(shared_export):
-    """Those who only hold connections do not keep others out."""
-    idle = []
-    try:
-        for _ in range(300):
-            idle.append(socket.create_connection(("127.0.0.1", shared_export.port), timeout=30))
-            idle[-1].sendall(b"GET /metrics HTTP/1.1\r\n")
-            if len(idle) % 100 == 0:
-                shared_export.scrape()
-        shared_export.scrape()
-        descriptors = len(os.listdir(f"/proc/{shared_export.client.pid}/fd"))
-        assert descriptors < 64 + 30, descriptors
-    finally:
-        for connection in idle:
-            connection.close()
-
-
-def seconds_until_closed(connection, drip=b""):
-    """With a byte from time to time."""
-    begin = time.monotonic()
-    connection.settimeout(0.5)
-    while True:
-        try:
-            if not connection.recv(65536):
-                return time.monotonic() - begin
-        except TimeoutError:
-            try:
-                connection.sendall(drip)
-            except OSError:
-                return time.monotonic() - begin
-        except ConnectionError:
-            return time.monotonic() - begin
-        assert time.monotonic() - begin < 60
-
-
-def test_slow_clients(shared_export):
-    """Who says nothing, who says little, and who does not read."""
-    silent, slow = (socket.create_connection(("127.0.0.1", shared_export.port)) for _ in range(2))
-    slow.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
-    ended = {}
-    threads = [
-        threading.Thread(target=lambda: ended.update(slow=seconds_until_closed(slow, b"x"))),
-        threading.Thread(target=lambda: ended.update(silent=seconds_until_closed(silent))),
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert REQUEST_S - 1 <= ended["slow"] < 30 and ended["silent"] < 30, ended
-    shared_export.scrape()
-
-
-def test_addresses(netwatch, export):
-    exporter = export("--port", 1)
-    taken = netwatch("export", "--listen", f"127.0.0.1:{exporter.port}")
-    assert taken.wait() == 1 and "Address already in use" in taken.err.text()
-    for bad in "127.0.0.1", "localhost:1", ":9477", "127.0.0.1:65536", "::1:80", "[::1]", "[::1:80":
-        client = netwatch("export", "--listen", bad)
-        assert client.wait() == 2 and "--listen" in client.err.text(), bad
-    for option in ["--backlog-ports", "1025"], ["--backlog-ports", "-1"], ["-o", "json"]:
-        assert netwatch("export", *option).wait() == 2
-
-
-def test_loopback_of_both_families(netwatch):
-    client = netwatch("export", "--listen", "[::1]:0", "-v", "--port", "1").wait_subscribed()
-    port = int(re.search(r"http://\[::1\]:(\d+)/metrics", client.err.text())[1])
-    with socket.create_connection(("::1", port)) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
-        assert connection.recv(100).startswith(b"HTTP/1.0 200 OK")
-    assert client.stop() == 0
-
-
-def test_listens_on_the_loopback():
-    """By default, as the contract says."""
-    text = (DOC / "interface.md").read_text() + (DOC / "netwatch.1").read_text()
-    assert "127.0.0.1:9477" in text.replace("\\-", "-")
-
-
-# --------------------------------------------------------------- the live page
-
-
-def live_path(exporter):
-    wait_until(lambda: "live page" in exporter.client.err.text(), "it tells the live page")
-    return re.search(r"live page: http://127\.0\.0\.1:\d+(/live/[0-9a-f]{32}/)\n",
-                     exporter.client.err.text())[1]
-
-
-def look(exporter, path, after=""):
-    status, headers, text = exporter.request(path=f"{path}events?after={after}")
-    assert status == 200 and headers["Content-Type"] == "application/json"
-    return json.loads(text)
-
-
-def test_live_events(place, export, netwatch):
-    """From when somebody looks on: the same objects as the stream has, but for reports."""
-    traffic = Traffic(place)
-    exporter = export(*traffic.ports(), uid=ALICE)
-    path = live_path(exporter)
-    begin = look(exporter, path)
-    assert begin == {"events": [], "missed": 0, "next": 1}
-    stream = netwatch("subscribe", "--events", "conn,http,error,retransmit", "-a", "--no-existing",
-                      "-v", "-o", "json", *traffic.ports(), uid=ALICE).wait_subscribed()
-    traffic.start()
-    traffic.finish()
-    wanted = stream.stopped_events()
-    wait_until(lambda: look(exporter, path)["next"] > len(wanted), "all have come")
-    seen, after = [], begin["next"]
-    while answer := look(exporter, path, after):
-        assert not answer["missed"]
-        seen += answer["events"]
-        after = answer["next"]
-        if not answer["events"]:
-            break
-    assert len(seen) == len(wanted) > 100
-
-    def key(event):
-        return json.dumps(event, sort_keys=True)
-
-    assert sorted(map(key, seen)) == sorted(map(key, wanted))
-
-
-def test_live_page(place, export):
-    """Its script fills the table; what it got is text, and hides nothing."""
-    node = shutil.which("node")
-    if not node:
-        pytest.skip("NOT TRIED: the script of the live page; there is no node")
-    traffic = Traffic(place)
-    exporter = export(*traffic.ports(), uid=ALICE)
-    path = live_path(exporter)
-    page = subprocess.Popen(
-        [node, place.path / "live_page.js", f"http://127.0.0.1:{exporter.port}{path}", "50"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
-    line = page.stdout.readline()
-    assert line == "looking\n", page.communicate()
-    traffic.start()
-    traffic.finish()
-    out, err = page.communicate(timeout=60)
-    assert page.returncode == 0, err
-    rows = json.loads(out)
-    assert all(len(row) == 7 for row in rows)
-    assert {row[1] for row in rows} >= {"conn", "http"}
-    assert any(row[2] == "ESTABLISHED" and f"127.0.0.1:{traffic.port}" in row[3:5] for row in rows)
-    assert any('target=/"' in row[6] for row in rows)
-    assert not any(re.search("[\0-\x1f\x7f-\x9f\u202a-\u202e]", cell) for row in rows for cell in row)
-
-
-def test_live_misses(export, actor):
-    """More than it keeps: it says how many are missing."""
-    client = actor(uid=ALICE)
-    port = client.refused_port()
-    exporter = export("--port", port, "--events", "conn", uid=ALICE)
-    path = live_path(exporter)
-    begin = look(exporter, path)["next"]
-    client.failures(count=700, address="127.0.0.1", port=port)
-    exporter.wait_value(700, "netwatch_tcp_connects_total", result="refused")
-    answer = look(exporter, path, begin)
-    assert len(answer["events"]) == 1024 and answer["missed"] == 1400 - 1024
-    assert answer["next"] == begin + 1400
-
-
-def test_who_may_look(shared_export):
-    """Who knows the address, by an address; nobody else, and with nothing from elsewhere."""
-    path = live_path(shared_export)
-    status, headers, text = shared_export.request(path=path)
-    assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
-    policy = headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy
-    assert headers["Referrer-Policy"] == "no-referrer" and headers["Cache-Control"] == "no-store"
-    assert not re.search(r"<script>|<style|style=|\bon\w+=|https?:", text)
-    for name in re.findall(r'(?:href|src)="([^"]+)"', text):
-        assert shared_export.request(path=path + name)[0] == 200
-    wrong = "f" if path[6] != "f" else "e"
-    for other in (
-        "/live", "/live/", "/live/x", f"/live/{wrong}{path[7:]}", path[:-1], f"{path[:-2]}{wrong}/",
-        path + "x", path + "../../metrics", f"/live/{'0' * 32}/events", path[:20] + "/",
-    ):
-        status, _, text = shared_export.request(path=other)
-        assert status == (404 if other != path[:-2] + path[-2] + "/" else 200), other
-    for name in "", "events", "page.js":
-        assert shared_export.request(path=path + name, Host="evil.test")[0] == 403
-        assert shared_export.request("POST", path=path + name)[0] == 405
-    for after in "-1", "x", "99999999999999999999", "0", "1&x=2":
-        assert look(shared_export, path, after)["events"] == []
-
-
-def test_no_live_page_beyond_the_loopback(netwatch):
-    client = netwatch("export", "--listen", "0.0.0.0:0", "-v", "--port", "1").wait_subscribed()
-    exporter = Export.__new__(Export)
-    exporter.port = int(re.search(r"http://0\.0\.0\.0:(\d+)/metrics", client.err.text())[1])
-    assert exporter.request()[0] == exporter.request(Host="any.test")[0] == 200
-    assert exporter.request(path="/live/")[0] == 404 and "live" not in client.err.text()
-    assert client.stop() == 0
-
-
-# ------------------------------------------------- the dashboard and the rules
-
-
-def dashboard():
-    return json.loads((DOC / "netwatch-dashboard.json").read_text())
-
-
-def dashboard_queries():
-    """Expressions of all panels and variables, with Grafana's variables filled in."""
-    found = []
-
-    def walk(node):
-        if isinstance(node, dict):
-            if "expr" in node:
-                found.append(node["expr"])
-            for child in node.values():
-                walk(child)
-        elif isinstance(node, list):
-            for child in node:
-                walk(child)
-
-    walk(dashboard())
-    assert len(found) >= 10
-    for name, text in ("$__rate_interval", "1m"), ("$instance", ".*"), ("$job", ".*"):
-        found = [expression.replace(name, text) for expression in found]
-    assert not any("$" in expression for expression in found)
-    return found
-
-
-def rule_queries():
-    """Of each rule, with its lines joined."""
-    text = (DOC / "netwatch.rules.yml").read_text()
-    found = re.findall(r"^( +)(?:- )?expr: (?:\|-?\n((?:\1 +.*\n)+)|(.*)\n)", text, re.M)
-    assert len(found) >= 5
-    return [" ".join((block or line).split()) for _, block, line in found]
-
-
-def test_rules():
-    said = prometheus.check_rules(DOC / "netwatch.rules.yml")
-    assert f"{len(rule_queries())} rules found" in said, said
-
-
-def test_dashboard_queries(tmp_path):
-    rules = [{"record": f"query:{i}", "expr": text} for i, text in enumerate(dashboard_queries())]
-    path = tmp_path / "dashboard.yml"
-    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
-    prometheus.check_rules(path)
-
-
-def test_queries_name_what_is_served(export):
-    """Every metric, and every label that they ask for."""
-    _, types = prometheus.read(export("--port", 1).scrape())
-    served = prometheus.names(types) | {"up"}
-    for expression in dashboard_queries() + rule_queries():
-        named = re.findall(r"\b(?:netwatch|http)_\w+(?=[{\[ )]|$)", expression)
-        named = [name for name in named if not name.startswith("http_re")]  # labels
-        assert named, expression
-        assert set(named) <= served, expression
-
-
-def test_dashboard_is_whole():
-    panels = [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
-    assert len({panel["id"] for panel in dashboard()["panels"]}) == len(dashboard()["panels"])
-    for panel in panels:
-        assert panel["title"] and panel["targets"] and panel["datasource"]["uid"] == "${datasource}"
