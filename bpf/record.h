@@ -123,10 +123,11 @@ struct nw_counters {
 	__u32 bytes_inflight;
 	__u32 backlog;	   /* of a listener */
 	__u32 max_backlog; /* of a listener */
+	__u32 drops;	   /* of a listener, sk_drops */
 	__u8 ca_state;	   /* enum tcp_ca_state */
 	__u8 listener;
 	__u8 retransmits_known; /* fast_ and timeout_retransmits are */
-	__u8 reserved;
+	__u8 reserved[5];
 };
 
 /* Numbers of netwatch.TcpError.Kind. */
@@ -193,10 +194,10 @@ _Static_assert(sizeof(struct nw_connection) == 96, "nw_connection");
 _Static_assert(sizeof(struct nw_record) == 112, "nw_record");
 _Static_assert(sizeof(struct nw_conn_record) == 128 - 8, "nw_conn_record");
 _Static_assert(sizeof(struct nw_conn_end_record) == 192 - 8, "nw_conn_end_record");
-_Static_assert(sizeof(struct nw_counters) == 104, "nw_counters");
+_Static_assert(sizeof(struct nw_counters) == 112, "nw_counters");
 _Static_assert(sizeof(struct nw_error_record) == 136, "nw_error_record");
 _Static_assert(sizeof(struct nw_row) == 240, "nw_row");
-_Static_assert(sizeof(struct nw_full_row) == 344, "nw_full_row");
+_Static_assert(sizeof(struct nw_full_row) == 352, "nw_full_row");
 #endif
 
 #endif

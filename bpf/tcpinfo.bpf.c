@@ -41,7 +41,7 @@ static __always_inline void fill(struct nw_tcpinfo_record *r, struct tcp_sock *t
 	r->bytes_acked_delta = 0;
 	r->bytes_received_delta = 0;
 	r->has_deltas = 0;
-	__builtin_memset(r->reserved, 0, sizeof(r->reserved));
+	r->reserved = 0;
 }
 
 /*

@@ -18,6 +18,7 @@ static __always_inline void nw_fill_counters(struct nw_counters *c, struct tcp_s
 	if (c->listener) {
 		c->backlog = sk->sk_ack_backlog;
 		c->max_backlog = sk->sk_max_ack_backlog;
+		c->drops = sk->sk_drops.counter;
 		barrier(); /* no load of both ways becomes one, which the verifier refuses */
 		return;
 	}

@@ -11,7 +11,7 @@ struct nw_tcpinfo_record {
 	__u64 bytes_acked_delta;
 	__u64 bytes_received_delta;
 	__u32 has_deltas;
-	__u32 reserved[3];
+	__u32 reserved;
 };
 
 #ifndef __bpf__

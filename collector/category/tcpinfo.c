@@ -38,6 +38,7 @@ enum {
 	TIMEOUT_RETRANSMITS,
 	CONGESTION_STATE,
 	DURATION_US,
+	DROPS,
 };
 
 static uint32_t jiffies, jiffies_us;
@@ -110,6 +111,8 @@ static bool write_tcpinfo(struct wire *w, const struct nw_record *record, size_t
 	}
 	if (r->counters.duration_us)
 		wire_uint(w, DURATION_US, r->counters.duration_us);
+	if (r->counters.listener)
+		wire_uint(w, DROPS, r->counters.drops);
 	return true;
 }
 

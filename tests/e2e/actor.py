@@ -144,6 +144,14 @@ def connect(address, port, source=None, mapped=False):
     return kept(client)
 
 
+def attempt(address, port):
+    """Begins to connect, and does not wait."""
+    client = socket.socket(family_of(address))
+    client.setblocking(False)
+    sockets[client.fileno()] = client
+    client.connect_ex((address, port))
+
+
 def reconnect(refused, address, port):
     """A socket whose first try was refused connects to another port."""
     client = socket.socket(family_of(address))
@@ -427,8 +435,8 @@ def whoami():
 
 
 COMMANDS = [
-    enter, become, rename, listen, listen_many, listen_unbound, refused_port, accept, connect, reconnect,
-    hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
+    enter, become, rename, listen, listen_many, listen_unbound, refused_port, accept, connect,
+    attempt, reconnect, hold, open_as, give, send, say, send_file, receive, timed_send, timed_receive,
     sends_each, waiting, receive_end, chatter, tcp_info, shutdown, make, bind, port_of, option,
     use, raw_segment, open_mailbox, pass_to, take, close, reset, connects, failures, serve, served, drop_served,
     whoami,

@@ -76,6 +76,16 @@ def read(name, *paths):
     return inside(name, lambda: "".join(Path(path).read_text() for path in paths))
 
 
+def counters(name):
+    """Of its netstat and snmp: name -> value, without the protocol's prefix."""
+    found = {}
+    here = "/proc/thread-self/net"
+    lines = read(name, f"{here}/netstat", f"{here}/snmp").splitlines()
+    for names, values in zip(lines[::2], lines[1::2]):
+        found |= zip(names.split()[1:], map(int, values.split()[1:]))
+    return found
+
+
 def ip(name, *lines):
     """Lines as for ip, done by one, in there or here."""
     run(name, "ip", "-batch", "-", input="\n".join(lines))

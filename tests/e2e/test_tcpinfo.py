@@ -32,7 +32,8 @@ def of_ss(line):
     number = dict(re.findall(r"\b([a-z_]+):([\d.]+)", line))
     waiting, queued = map(int, line.split()[1:3])
     if line.startswith("LISTEN"):
-        return {"state": "LISTEN", "backlog": waiting, "max_backlog": queued}
+        drops = int(re.search(r"skmem:\(.*?d(\d+)\)", line)[1])
+        return {"state": "LISTEN", "backlog": waiting, "max_backlog": queued, "drops": drops}
     rtt = re.search(r"\brtt:([\d.]+)/([\d.]+)", line)
     memory = re.search(r"skmem:\(.*?tb(\d+),.*?w(\d+),", line)
     shown = {name: int(number.get(name, 0)) for name in COUNTERS[:4]}
@@ -140,7 +141,8 @@ def test_idle(request, reports, actor, kind):
     listening, = [events[-1] for events in by_id(watch.stopped_events()).values()
                   if events[-1]["tcpinfo"]["state"] == "LISTEN"]
     assert "raddr" not in listening["connection"]
-    assert listening["tcpinfo"] == {"state": "LISTEN", "backlog": 0, "max_backlog": 1024}
+    assert listening["tcpinfo"] == {
+        "state": "LISTEN", "backlog": 0, "max_backlog": 1024, "drops": 0}
 
 
 def test_busy(reports, actor):
@@ -239,7 +241,29 @@ def test_backlog(reports, actor):
         listening = found[0]
         shown = of_ss(ss(int(listening["connection"]["id"])))
         assert listening["tcpinfo"] == shown | {"backlog": waiting, "max_backlog": 3}
-        assert shown["backlog"] == waiting
+        assert shown["backlog"] == waiting and not shown["drops"]
+
+
+@pytest.mark.kernels
+def test_listen_drops(reports, actor, namespace):
+    """What a full listener drops: as ss has it, and as the namespace counts it."""
+    server, client = actor(namespace=namespace), actor(namespace=namespace)
+    listener = server.listen(backlog=1)
+    watch = reports("-s", listener["port"], "--netns", f"/run/netns/{namespace}")
+    before = netns.counters(namespace)["ListenDrops"]
+    client.hold(count=2, address="127.0.0.1", port=listener["port"])
+    for _ in range(3):
+        client.attempt(address="127.0.0.1", port=listener["port"])
+
+    def agree():
+        """Each is sent again, at first after a second."""
+        told = watch.events()[-1]
+        counted = netns.counters(namespace)["ListenDrops"] - before
+        shown = of_ss(ss(int(told["connection"]["id"]), namespace))
+        return told["tcpinfo"] == shown and shown["drops"] == counted >= 3
+
+    watch.wait_events(1)
+    wait_until(agree, "ss, the counters and the reports agree")
 
 
 # ------------------------------------------------------------------- the end
@@ -284,7 +308,7 @@ def test_end_of_failures_and_listeners(watch_both, reports, actor):
     watch = reports("--interval", "10s", "-s", listener["port"])
     client.close(fd=listener["fd"])
     (report,) = watch.wait_events(1)
-    assert report["tcpinfo"] == {"state": "CLOSE", "backlog": 0, "max_backlog": 1024}
+    assert report["tcpinfo"] == {"state": "CLOSE", "backlog": 0, "max_backlog": 1024, "drops": 0}
 
 
 # --------------------------------------------------------------------- list

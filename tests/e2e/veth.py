@@ -45,13 +45,7 @@ class Side:
         self.run("nft", "-f", "-", input=text)
 
     def counters(self):
-        """Of /proc/net/netstat and snmp: name -> value, without the protocol's prefix."""
-        found = {}
-        here = "/proc/thread-self/net"
-        lines = netns.read(self.namespace, f"{here}/netstat", f"{here}/snmp").splitlines()
-        for names, values in zip(lines[::2], lines[1::2]):
-            found |= zip(names.split()[1:], map(int, values.split()[1:]))
-        return found
+        return netns.counters(self.namespace)
 
     def sockets(self, *options):
         """Words of ss for each established socket."""

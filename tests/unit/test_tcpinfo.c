@@ -114,7 +114,7 @@ static void test_every_field(void **state)
 	CHECK(m, packets_out, 20);
 	CHECK(m, bytes_inflight, 21);
 	CHECK(m, congestion_state, NETWATCH__CA__STATE__LOSS);
-	assert_false(m->has_backlog || m->has_max_backlog);
+	assert_false(m->has_backlog || m->has_max_backlog || m->has_drops);
 	netwatch__reply__free_unpacked(reply, NULL);
 }
 
@@ -188,12 +188,13 @@ static void test_listener(void **state)
 	const Netwatch__TcpInfo *m;
 
 	(void)state;
-	record.counters = (struct nw_counters){.listener = 1, .backlog = 0, .max_backlog = 4096};
+	record.counters = (struct nw_counters){.listener = 1, .max_backlog = 4096, .drops = 5};
 	reply = reply_of_record(&record);
 	m = reply->event->tcpinfo;
 	CHECK(m, state, NETWATCH__TCP__STATE__LISTEN);
 	CHECK(m, backlog, 0);
 	CHECK(m, max_backlog, 4096);
+	CHECK(m, drops, 5);
 	assert_false(m->has_bytes_acked || m->has_snd_cwnd || m->has_duration_us || m->has_rto_us);
 	assert_false(m->has_congestion_state || m->has_sndbuf_bytes || m->has_segs_in);
 	netwatch__reply__free_unpacked(reply, NULL);
