@@ -67,12 +67,34 @@ static void put_history(struct output *output, const Netwatch__HistoryStatus *hi
 	put_line(output, "history", text);
 }
 
+/* CPU time of the process and, where the kernel measures it, of the BPF programs in others. */
+static void put_cost(struct output *output, const Netwatch__Status *status)
+{
+	uint64_t runs = 0, ns = 0;
+	char text[128];
+	int length;
+
+	if (!status->has_cpu_us)
+		return;
+	for (size_t i = 0; i < status->n_program; i++) {
+		runs += status->program[i]->runs;
+		ns += status->program[i]->run_ns;
+	}
+	length = snprintf(text, sizeof(text), "%" PRIu64 ".%03u s of CPU time",
+			  status->cpu_us / 1000000, (unsigned)(status->cpu_us / 1000 % 1000));
+	if (runs)
+		snprintf(text + length, sizeof(text) - (size_t)length,
+			 ", and %" PRIu64 ".%03u s in %" PRIu64 " runs of BPF programs",
+			 ns / 1000000000, (unsigned)(ns / 1000000 % 1000), runs);
+	put_line(output, "cost", text);
+}
+
 static void put_collector(struct output *output, const Netwatch__Status *status)
 {
 	const ProtobufCEnumValue *scope =
 		protobuf_c_enum_descriptor_get_value(&netwatch__scope__descriptor, status->scope);
 	uint64_t minutes = status->uptime_s / 60;
-	char uptime[64], cost[64];
+	char uptime[64];
 
 	snprintf(uptime, sizeof(uptime), "%" PRIu64 "d %02u:%02u:%02u", minutes / 1440,
 		 (unsigned)(minutes / 60 % 24), (unsigned)(minutes % 60),
@@ -81,15 +103,17 @@ static void put_collector(struct output *output, const Netwatch__Status *status)
 	put_line(output, "kernel", status->kernel);
 	put_line(output, "uptime", uptime);
 	put_line(output, "scope", status->has_scope && scope ? scope->name : NULL);
-	snprintf(cost, sizeof(cost), "%" PRIu64 ".%03u s of CPU time", status->cpu_us / 1000000,
-		 (unsigned)(status->cpu_us / 1000 % 1000));
-	if (status->has_cpu_us)
-		put_line(output, "cost", cost);
+	put_cost(output, status);
 	put_count(output, "unseen", status->unseen, "events, skipped by the kernel");
 	put_count(output, "no storage", status->no_storage,
 		  "times no memory beside a socket: less is told of it");
 	put_count(output, "no place", status->no_place,
 		  "times one socket too many: its errors may be nobody's");
+	put_count(output, "missed", status->http_missed,
+		  "HTTP messages, or their requests: pieces were missing");
+	if (status->ended)
+		put_count(output, "gave up", status->ended->slow_reader,
+			  "subscribers who did not read");
 	if (status->history)
 		put_history(output, status->history);
 }

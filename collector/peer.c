@@ -154,6 +154,7 @@ void peer_refuse(struct peer *peer, Netwatch__Error__Code code, const char *form
 	char text[256], message[4 * sizeof(text)];
 	va_list args;
 
+	peer->reason = 0; /* none: see server.ended */
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
@@ -173,6 +174,7 @@ void peer_bye(struct peer *peer, Netwatch__Bye__Reason reason, const Netwatch__T
 	Netwatch__Bye bye = NETWATCH__BYE__INIT;
 	Netwatch__Reply reply = NETWATCH__REPLY__INIT;
 
+	peer->reason = reason;
 	subscription_close_gap(peer);
 	bye.has_reason = 1;
 	bye.reason = reason;
@@ -261,6 +263,8 @@ void peer_free(struct peer *peer)
 	struct server *server = peer->server;
 	struct event *events[] = {peer->readable, peer->writable, peer->deadline, peer->slow};
 
+	if (peer->live)
+		server->ended[peer->state == PEER_ENDING ? peer->reason : 0]++;
 	slots_abandon(server->slots, &peer->reader);
 	walks_cancel(server->walks, &peer->walk);
 	replay_stop(peer);

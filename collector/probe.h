@@ -73,6 +73,16 @@ struct bpf_program *probe_program(const struct probe *probe, const char *name);
  */
 uint64_t probe_unseen(const struct probe *probe);
 
+/* What the kernel counted of a program since it was loaded; runs only while it measures them. */
+struct probe_cost {
+	const char *name;
+	uint64_t runs, run_ns;
+	uint64_t missed; /* calls that it skipped */
+};
+
+/* Of programs numbered from 0; of those that are left out, zeros. False: there is none. */
+bool probe_cost(const struct probe *probe, size_t number, struct probe_cost *cost);
+
 /* Waits, some 10 ms, until every program that runs now has ended. Of any thread. 0 or -errno. */
 int probe_grace(struct probe *probe);
 

@@ -161,15 +161,30 @@ static struct bpf_program *first_of(const struct probe *probe, const struct prog
 	return NULL;
 }
 
-/* Calls of a program that the kernel skipped. */
-static uint64_t skipped_calls(struct bpf_program *bpf)
+/* Zeros where there is nothing to ask. */
+static struct bpf_prog_info info_of(const struct bpf_program *bpf)
 {
 	struct bpf_prog_info info = {0};
 	__u32 size = sizeof(info);
 
 	if (!bpf || bpf_obj_get_info_by_fd(bpf_program__fd(bpf), &info, &size))
-		return 0;
-	return info.recursion_misses;
+		memset(&info, 0, sizeof(info));
+	return info;
+}
+
+bool probe_cost(const struct probe *probe, size_t number, struct probe_cost *cost)
+{
+	const struct program *p = &probe->programs[number];
+	struct bpf_prog_info info;
+
+	if (number >= probe->n_programs)
+		return false;
+	info = info_of(p->refusal ? NULL : p->bpf);
+	*cost = (struct probe_cost){.name = bpf_program__name(p->bpf),
+				    .runs = info.run_cnt,
+				    .run_ns = info.run_time_ns,
+				    .missed = info.recursion_misses};
+	return true;
 }
 
 uint64_t probe_unseen(const struct probe *probe)
@@ -177,6 +192,6 @@ uint64_t probe_unseen(const struct probe *probe)
 	uint64_t skipped = 0, answered = probe->shared->twins;
 
 	for (size_t i = 0; i < probe->n_programs; i++)
-		skipped += skipped_calls(first_of(probe, &probe->programs[i]));
+		skipped += info_of(first_of(probe, &probe->programs[i])).recursion_misses;
 	return skipped > answered ? skipped - answered : 0;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "netwatch.pb-c.h"
 #include "scope.h"
 
 #define SERVER_PEERS_MAX     256 /* connections in all; more: BUSY */
@@ -38,6 +39,8 @@ struct server {
 	/* own */
 	uint64_t epoch;
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
+	/* subscriptions that were live, by Bye.Reason; 0: the connection broke off */
+	uint64_t ended[NETWATCH__BYE__REASON__SLOW_READER + 1];
 	struct peer_list peers;
 	struct event *listener;
 	struct event *resume; /* accepting pauses when there are no descriptors */

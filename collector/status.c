@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 
 #include "category.h"
+#include "category/http.h"
 #include "event.h"
 #include "history.h"
 #include "peer.h"
@@ -21,6 +22,7 @@
 
 #define HOOKS_MAX      32 /* of one category; more are not named */
 #define CATEGORIES_MAX 64
+#define PROGRAMS_MAX   128 /* of which the kernel counted something; more are left out */
 
 struct category_row {
 	Netwatch__CategoryStatus message;
@@ -43,6 +45,9 @@ struct report {
 	Netwatch__CategoryStatus *category_list[CATEGORIES_MAX];
 	struct subscription_row subscription[SERVER_PEERS_MAX];
 	Netwatch__SubscriptionStatus *subscription_list[SERVER_PEERS_MAX];
+	Netwatch__ProgramStatus program[PROGRAMS_MAX];
+	Netwatch__ProgramStatus *program_list[PROGRAMS_MAX];
+	Netwatch__EndedSubscriptions ended;
 };
 
 static char *text(const char *constant)
@@ -100,6 +105,44 @@ static void fill_cost(Netwatch__Status *m)
 	m->cpu_us = (uint64_t)spent.tv_sec * 1000000 + (uint64_t)spent.tv_nsec / 1000;
 }
 
+static void fill_program(Netwatch__ProgramStatus *m, const struct probe_cost *cost)
+{
+	netwatch__program_status__init(m);
+	m->name = text(cost->name);
+	m->has_runs = m->has_run_ns = cost->runs != 0;
+	m->runs = cost->runs;
+	m->run_ns = cost->run_ns;
+	m->has_missed = 1;
+	m->missed = cost->missed;
+}
+
+static void fill_programs(struct report *r, const struct probe *probe)
+{
+	Netwatch__Status *m = &r->status;
+	struct probe_cost cost;
+
+	m->program = r->program_list;
+	for (size_t i = 0; probe_cost(probe, i, &cost) && m->n_program < PROGRAMS_MAX; i++) {
+		if (!cost.runs && !cost.missed)
+			continue;
+		fill_program(&r->program[m->n_program], &cost);
+		r->program_list[m->n_program] = &r->program[m->n_program];
+		m->n_program++;
+	}
+}
+
+static void fill_ended(struct report *r, const struct server *server)
+{
+	Netwatch__EndedSubscriptions *m = &r->ended;
+
+	netwatch__ended_subscriptions__init(m);
+	m->has_done = m->has_slow_reader = m->has_broken = 1;
+	m->done = server->ended[NETWATCH__BYE__REASON__DONE];
+	m->slow_reader = server->ended[NETWATCH__BYE__REASON__SLOW_READER];
+	m->broken = server->ended[0];
+	r->status.ended = m;
+}
+
 static bool may_see(const struct peer *peer, const struct peer *other)
 {
 	return peer->scope >= NETWATCH__SCOPE__ALL ||
@@ -115,6 +158,8 @@ static void fill_shortcomings(Netwatch__Status *m, struct probe *probe)
 	m->unseen = probe_unseen(probe);
 	m->no_storage = shared->no_storage;
 	m->no_place = shared->no_place;
+	m->has_http_missed = 1;
+	m->http_missed = category_http_missed();
 }
 
 static void fill_history(struct report *r, const struct history *history)
@@ -151,6 +196,9 @@ static void fill(struct report *r, const struct peer *peer)
 	m->uptime_s = (event_monotonic() - peer->server->started_ns) / 1000000000;
 	m->scope = peer->scope;
 	fill_cost(m);
+	fill_programs(r, peer->server->probe);
+	if (peer->scope >= NETWATCH__SCOPE__ALL)
+		fill_ended(r, peer->server);
 	if (peer->server->remember && remember_works(peer->server->remember))
 		fill_history(r, remember_history(peer->server->remember));
 	m->category = r->category_list;

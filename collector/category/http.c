@@ -49,6 +49,7 @@ static struct {
 	const struct nw_record *record;
 	maker_fn *made;
 	void *arg;
+	uint64_t missed; /* by those before */
 } parser;
 
 static void told(void *arg, const struct http_event *event)
@@ -97,8 +98,14 @@ static bool take(const struct nw_record *record, size_t size, maker_fn *made, vo
 	return true;
 }
 
+uint64_t category_http_missed(void)
+{
+	return parser.missed + (parser.http ? http_counters(parser.http)->missed : 0);
+}
+
 static void forget(void)
 {
+	parser.missed = category_http_missed();
 	http_free(parser.http);
 	parser.http = NULL;
 }

@@ -153,9 +153,9 @@ class Connection:
         return [self.expect("event") for _ in range(count)]
 
 
-def ask(path, kind, request):
+def ask(path, kind, request, uid=None):
     """The one answer to a request that has only one."""
-    with Connection(path) as connection:
+    with Connection(path, uid=uid) as connection:
         connection.send(request)
         answer = connection.expect(kind)
         assert connection.expect("bye").reason == pb.Bye.DONE

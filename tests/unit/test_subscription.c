@@ -245,6 +245,7 @@ static void test_told(void **state)
 	client_reads(1);
 	assert_true(t.ended);
 	assert_true(TAILQ_EMPTY(&t.server.peers));
+	assert_int_equal(t.server.ended[NETWATCH__BYE__REASON__SLOW_READER], 1);
 }
 
 /* Who does not read that either is closed all the same. */
@@ -256,6 +257,7 @@ static void test_closed(void **state)
 	assert_in_range(seconds_left(t.peer->deadline), 0, PEER_DEADLINE_S + 2);
 	fire(t.peer->deadline);
 	assert_true(TAILQ_EMPTY(&t.server.peers));
+	assert_int_equal(t.server.ended[NETWATCH__BYE__REASON__SLOW_READER], 1);
 	client_reads(EVERYTHING);
 	assert_true(t.ended);
 }
