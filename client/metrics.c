@@ -6,138 +6,33 @@
 #include <string.h>
 
 #include "metrics.h"
+#include "metrics_table.h"
 #include "output.h"
 #include "prom.h"
 
-#define US 1000ull
-#define MS (1000 * US)
-#define S  (1000 * MS)
-
-enum kind { COUNTER, GAUGE, HISTOGRAM };
-
 static const char *const kinds[] = {"counter", "gauge", "histogram"};
-
-struct family {
-	const char *name, *help;
-	const char *labels[METRICS_LABELS_MAX];
-	enum kind kind;
-	bool seconds;		/* values are nanoseconds, and written as seconds */
-	unsigned most;		/* series, without that of the others */
-	const uint64_t *bounds; /* of a histogram [ns], ended by 0 */
-	/* values of the first two labels that are there from the beginning */
-	const char *const *first, *const *second;
-};
 
 struct series {
 	struct series *next;
+	bool used; /* since the last metrics_sweep */
 	char values[METRICS_LABELS_MAX][METRICS_VALUE_MAX];
 	uint64_t value; /* of a histogram: the sum */
 	uint64_t count;
 	uint64_t buckets[METRICS_BOUNDS_MAX]; /* each with what is not above its bound only */
 };
 
-/* As OpenTelemetry has them, where it has any. */
-static const uint64_t rtt_bounds[] = {500 * US, 1 * MS,	  2 * MS,   5 * MS,   10 * MS, 25 * MS,
-				      50 * MS,	100 * MS, 250 * MS, 500 * MS, 1 * S,   0};
-static const uint64_t handshake_bounds[] = {50 * US,  100 * US, 500 * US, 1 * MS,   5 * MS,
-					    10 * MS,  25 * MS,	50 * MS,  100 * MS, 250 * MS,
-					    500 * MS, 1 * S,	3 * S,	  10 * S,   0};
-static const uint64_t duration_bounds[] = {1 * MS, 10 * MS, 100 * MS, 1 * S,	 10 * S,
-					   60 * S, 600 * S, 3600 * S, 86400 * S, 0};
-static const uint64_t layer_bounds[] = {1 * US,	 2 * US,   5 * US,   10 * US, 25 * US,
-					50 * US, 100 * US, 250 * US, 1 * MS,  5 * MS,
-					25 * MS, 100 * MS, 1 * S,    0};
-static const uint64_t http_bounds[] = {5 * MS,	  10 * MS,  25 * MS,   50 * MS,	 75 * MS,
-				       100 * MS,  250 * MS, 500 * MS,  750 * MS, 1 * S,
-				       2500 * MS, 5 * S,    7500 * MS, 10 * S,	 0};
-
-const char *const metrics_roles[] = {"client", "server", NULL};
-const char *const metrics_results[] = {
-	"ok",	 "refused", "reset", "timed_out", "host_unreachable", "net_unreachable",
-	"other", NULL};
-static const char *const types[] = {"fast",	  "timeout", "tail_loss_probe", "syn", "syn_ack",
-				    "slow_start", NULL};
-static const char *const directions[] = {"receive", "transmit", NULL};
-static const char *const places[] = {"kernel", "queue", NULL};
-static const char *const causes[] = {"restart", "queue", NULL};
-
-/* clang-format off */
-static struct family families[METRICS_FAMILIES] = {
-	[METRICS_UP] = {"netwatch_up", "1 while there is a subscription to the collector.",
-		{}, GAUGE, .most = 1},
-	[METRICS_BUILD] = {"netwatch_build_info", "Always 1; the version of the exporter.",
-		{"version"}, GAUGE, .most = 1},
-	[METRICS_CONNECTIONS] = {"netwatch_tcp_connections", "TCP connections that exist now.",
-		{"state", "role"}, GAUGE, .most = 64},
-	[METRICS_UNTRACKED] = {"netwatch_untracked_connections_total",
-		"Connections beyond what the exporter keeps, which are missing in the gauges and in the bytes.",
-		{}, COUNTER, .most = 1},
-	[METRICS_CONNECTS] = {"netwatch_tcp_connects_total",
-		"Handshakes that were completed, or failed and why.",
-		{"role", "result"}, COUNTER, .most = 64, .first = metrics_roles, .second = metrics_results},
-	[METRICS_DURATION] = {"netwatch_tcp_connection_duration_seconds",
-		"Life of connections that ended.",
-		{"role"}, HISTOGRAM, .most = 4, .bounds = duration_bounds, .first = metrics_roles},
-	[METRICS_HANDSHAKE] = {"netwatch_tcp_handshake_duration_seconds",
-		"Of a client from SYN to SYN-ACK, of a server from SYN-ACK to ACK.",
-		{"role"}, HISTOGRAM, .most = 4, .bounds = handshake_bounds, .first = metrics_roles},
-	[METRICS_RTT] = {"netwatch_tcp_rtt_seconds",
-		"Smoothed round trip time of each connection, at each interval and at its end.",
-		{}, HISTOGRAM, .most = 1, .bounds = rtt_bounds},
-	[METRICS_BYTES] = {"netwatch_tcp_io_bytes_total",
-		"Bytes received in order, and bytes sent that were acknowledged; as the kernel counts, a SYN sent and a FIN are one each.",
-		{"direction"}, COUNTER, .most = 2, .first = directions},
-	[METRICS_RETRANSMITS] = {"netwatch_tcp_retransmits_total", "Segments sent again, by cause.",
-		{"type"}, COUNTER, .most = 16, .first = types},
-	[METRICS_RESETS] = {"netwatch_tcp_resets_total", "Connections reset by the other side, and resets sent.",
-		{"direction"}, COUNTER, .most = 2, .first = directions},
-	[METRICS_ERRORS] = {"netwatch_tcp_errors_total",
-		"Segments with a wrong sequence number or checksum, by the kernel's name of the reason.",
-		{"kind", "reason"}, COUNTER, .most = 64},
-	[METRICS_DROPS] = {"netwatch_packet_drops_total",
-		"Segments dropped for a reason that is an error, by the kernel's name of it.",
-		{"reason"}, COUNTER, .most = 64},
-	[METRICS_BACKLOG] = {"netwatch_listen_backlog", "Connections waiting to be accepted.",
-		{"lport"}, .kind = GAUGE},
-	[METRICS_BACKLOG_LIMIT] = {"netwatch_listen_backlog_limit", "How many may wait to be accepted.",
-		{"lport"}, .kind = GAUGE},
-	[METRICS_LAYERS] = {"netwatch_layer_latency_seconds",
-		"Time that segments spent in each layer; only with --time.",
-		{"layer", "direction"}, HISTOGRAM, .most = 16, .bounds = layer_bounds},
-	[METRICS_HTTP_SERVER] = {"http_server_request_duration_seconds",
-		"From the first byte of an HTTP request to the first of its response, seen at the server.",
-		{"http_request_method", "http_response_status_code", "url_scheme"}, HISTOGRAM, .most = 128, .bounds = http_bounds},
-	[METRICS_HTTP_CLIENT] = {"http_client_request_duration_seconds",
-		"From the first byte of an HTTP request to the first of its response, seen at the client.",
-		{"http_request_method", "http_response_status_code", "url_scheme"}, HISTOGRAM, .most = 128, .bounds = http_bounds},
-	[METRICS_HTTP_UNKNOWN] = {"netwatch_http_unattributed_total",
-		"HTTP responses without a duration, or on connections older than the exporter of which the role is not known.",
-		{}, COUNTER, .most = 1},
-	[METRICS_EVENTS] = {"netwatch_events_total", "Events that came, by category.",
-		{"type"}, COUNTER, .most = 32},
-	[METRICS_LOST] = {"netwatch_events_lost_total",
-		"Events that matched and did not come: the kernel's ring, or the queue of the exporter, was full.",
-		{"where"}, COUNTER, .most = 4, .first = places},
-	[METRICS_GAPS] = {"netwatch_stream_gaps_total",
-		"Times without a subscription, in which an unknown number of events happened: the collector restarted, or gave up on the exporter.",
-		{"cause"}, COUNTER, .most = 4, .first = causes},
-	[METRICS_UNSEEN] = {"netwatch_events_unseen_total",
-		"Calls of hooks that the kernel skipped, since the collector began.", {}, COUNTER, .most = 1},
-	[METRICS_SUBSCRIBERS] = {"netwatch_subscribers",
-		"Subscriptions at the collector that the exporter's user may see.", {}, GAUGE, .most = 1},
-	[METRICS_UPTIME] = {"netwatch_collector_uptime_seconds", "Since the collector's start.",
-		{}, GAUGE, .seconds = true, .most = 1},
-	[METRICS_CPU] = {"netwatch_collector_cpu_seconds_total", "CPU time of the collector's process.",
-		{}, COUNTER, .seconds = true, .most = 1},
-};
-/* clang-format on */
-
 static struct {
 	struct series *first, *other;
 	unsigned count;
 } all[METRICS_FAMILIES];
+static unsigned most_ports;
 
-static unsigned n_labels(const struct family *family)
+static unsigned most(const struct metrics_row *family)
+{
+	return family->most ? family->most : most_ports;
+}
+
+static unsigned n_labels(const struct metrics_row *family)
 {
 	unsigned n = 0;
 
@@ -162,7 +57,7 @@ static struct series *new_series(struct series **where, unsigned n, const char *
 /* The series of these values, or that of the others; NULL: no memory. */
 static struct series *get(enum metrics_family which, const char *const *values)
 {
-	const struct family *family = &families[which];
+	const struct metrics_row *family = &metrics_table[which];
 	unsigned n = n_labels(family), i;
 	struct series **end = &all[which].first;
 
@@ -174,7 +69,7 @@ static struct series *get(enum metrics_family which, const char *const *values)
 		if (i == n)
 			return *end;
 	}
-	if (all[which].count < family->most) {
+	if (all[which].count < most(family)) {
 		all[which].count++;
 		return new_series(end, n, values);
 	}
@@ -201,10 +96,10 @@ static void free_series(enum metrics_family which)
 static int make_first(enum metrics_family which)
 {
 	static const char *const none[] = {NULL, NULL};
-	const struct family *family = &families[which];
+	const struct metrics_row *family = &metrics_table[which];
 	const char *const *first = family->first;
 
-	if (!family->labels[0] && family->kind != GAUGE && !family->seconds)
+	if (!family->labels[0] && family->kind != METRICS_GAUGE && !family->told)
 		return get(which, none) ? 0 : -ENOMEM;
 	for (; first && *first; first++) {
 		const char *const *second = family->second ? family->second : none;
@@ -221,7 +116,7 @@ int metrics_init(uint64_t ports)
 {
 	int err = 0;
 
-	families[METRICS_BACKLOG].most = families[METRICS_BACKLOG_LIMIT].most = (unsigned)ports;
+	most_ports = (unsigned)ports;
 	for (unsigned i = 0; i < METRICS_FAMILIES && !err; i++)
 		err = make_first(i);
 	return err;
@@ -237,8 +132,10 @@ void metrics_add(enum metrics_family family, const char *const *values, uint64_t
 {
 	struct series *series = get(family, values);
 
-	if (series)
-		series->value += count;
+	if (!series)
+		return;
+	series->value += count;
+	series->used = true;
 }
 
 void metrics_set(enum metrics_family family, const char *const *values, uint64_t value)
@@ -251,7 +148,7 @@ void metrics_set(enum metrics_family family, const char *const *values, uint64_t
 
 void metrics_observe(enum metrics_family which, const char *const *values, uint64_t nanoseconds)
 {
-	const uint64_t *bounds = families[which].bounds;
+	const uint64_t *bounds = metrics_table[which].bounds;
 	struct series *series = get(which, values);
 	unsigned i = 0;
 
@@ -269,8 +166,26 @@ void metrics_clear(enum metrics_family family)
 	free_series(family);
 }
 
+void metrics_sweep(enum metrics_family family)
+{
+	struct series **at = &all[family].first;
+
+	while (*at) {
+		struct series *series = *at;
+
+		if (series->used) {
+			series->used = false;
+			at = &series->next;
+			continue;
+		}
+		*at = series->next;
+		free(series);
+		all[family].count--;
+	}
+}
+
 /* name, suffix and the series' labels; more may follow. */
-static struct prom begin(struct output *output, const struct family *family,
+static struct prom begin(struct output *output, const struct metrics_row *family,
 			 const struct series *series, const char *suffix)
 {
 	struct prom prom;
@@ -281,7 +196,7 @@ static struct prom begin(struct output *output, const struct family *family,
 	return prom;
 }
 
-static void write_histogram(struct output *output, const struct family *family,
+static void write_histogram(struct output *output, const struct metrics_row *family,
 			    const struct series *series)
 {
 	uint64_t count = 0;
@@ -304,12 +219,12 @@ static void write_histogram(struct output *output, const struct family *family,
 	prom_value(&prom, series->count);
 }
 
-static void write_series(struct output *output, const struct family *family,
+static void write_series(struct output *output, const struct metrics_row *family,
 			 const struct series *series)
 {
 	struct prom prom;
 
-	if (family->kind == HISTOGRAM) {
+	if (family->kind == METRICS_HISTOGRAM) {
 		write_histogram(output, family, series);
 		return;
 	}
@@ -323,7 +238,7 @@ static void write_series(struct output *output, const struct family *family,
 void metrics_write(struct output *output)
 {
 	for (unsigned i = 0; i < METRICS_FAMILIES; i++) {
-		const struct family *family = &families[i];
+		const struct metrics_row *family = &metrics_table[i];
 
 		prom_head(output, family->name, kinds[family->kind], family->help);
 		for (const struct series *s = all[i].first; s; s = s->next)

@@ -26,6 +26,7 @@ enum metrics_family {
 	METRICS_UNTRACKED,
 	METRICS_CONNECTS,
 	METRICS_DURATION,
+	METRICS_CLOSES,
 	METRICS_HANDSHAKE,
 	METRICS_RTT,
 	METRICS_BYTES,
@@ -35,17 +36,30 @@ enum metrics_family {
 	METRICS_DROPS,
 	METRICS_BACKLOG,
 	METRICS_BACKLOG_LIMIT,
+	METRICS_LISTEN_DROPS,
 	METRICS_LAYERS,
 	METRICS_HTTP_SERVER,
 	METRICS_HTTP_CLIENT,
 	METRICS_HTTP_UNKNOWN,
+	METRICS_HTTP_MISSED,
 	METRICS_EVENTS,
 	METRICS_LOST,
 	METRICS_GAPS,
 	METRICS_UNSEEN,
+	METRICS_NO_STORAGE,
+	METRICS_NO_PLACE,
 	METRICS_SUBSCRIBERS,
+	METRICS_DISCONNECTS,
+	METRICS_HISTORY,
+	METRICS_HISTORY_LIMIT,
+	METRICS_HISTORY_BYTES,
+	METRICS_HISTORY_OLDEST,
+	METRICS_COLLECTOR,
 	METRICS_UPTIME,
 	METRICS_CPU,
+	METRICS_BPF_SECONDS,
+	METRICS_BPF_RUNS,
+	METRICS_BPF_MISSED,
 	METRICS_FAMILIES
 };
 
@@ -69,8 +83,11 @@ void metrics_observe(enum metrics_family family, const char *const *values, uint
 
 #define METRICS_VALUES(...) ((const char *const[METRICS_LABELS_MAX]){__VA_ARGS__})
 
-/* Forgets the series of a gauge. */
+/* Forgets the series of a gauge, or of a counter that another one counts. */
 void metrics_clear(enum metrics_family family);
+
+/* Forgets those of a counter to which nothing was added, not even 0, since the last time. */
+void metrics_sweep(enum metrics_family family);
 
 /* All of it in Prometheus' text format; output->err when it does not fit. */
 void metrics_write(struct output *output);

@@ -91,6 +91,22 @@ void metrics_conns_advance(struct metrics_conn *c, bool has, uint64_t received, 
 	c->acked = acked;
 }
 
+static const char *port_of(const struct metrics_conn *c)
+{
+	static char port[16];
+
+	snprintf(port, sizeof(port), "%u", c->lport);
+	return port;
+}
+
+void metrics_conns_drop(struct metrics_conn *c, uint32_t drops)
+{
+	metrics_add(METRICS_LISTEN_DROPS, METRICS_VALUES(port_of(c)),
+		    c->based ? drops - c->drops : 0);
+	c->based = true;
+	c->drops = drops;
+}
+
 void metrics_conns_init(void)
 {
 	conns_init(&conns, sizeof(struct metrics_conn), CONNS_MAX);
@@ -139,7 +155,6 @@ static void remove_silent(void)
 void metrics_conns_count(void)
 {
 	const struct conns_entry *entry;
-	char port[16];
 
 	remove_silent();
 	metrics_clear(METRICS_CONNECTIONS);
@@ -153,10 +168,11 @@ void metrics_conns_count(void)
 							(int)c->state),
 					   metrics_role(c->role)),
 			    1);
-		if (c->state != NETWATCH__TCP__STATE__LISTEN || !c->limit)
+		if (!c->listens)
 			continue;
-		snprintf(port, sizeof(port), "%u", c->lport);
-		metrics_add(METRICS_BACKLOG, METRICS_VALUES(port), c->backlog);
-		metrics_add(METRICS_BACKLOG_LIMIT, METRICS_VALUES(port), c->limit);
+		metrics_add(METRICS_BACKLOG, METRICS_VALUES(port_of(c)), c->backlog);
+		metrics_add(METRICS_BACKLOG_LIMIT, METRICS_VALUES(port_of(c)), c->limit);
+		metrics_add(METRICS_LISTEN_DROPS, METRICS_VALUES(port_of(c)), 0);
 	}
+	metrics_sweep(METRICS_LISTEN_DROPS); /* of ports where nobody listens any more */
 }

@@ -13,8 +13,9 @@ struct metrics_conn {
 	struct conns_entry entry;
 	Netwatch__Tcp__State state;
 	Netwatch__Role role; /* or 0 */
-	uint32_t lport, backlog, limit;
-	bool based; /* the two below are known */
+	uint32_t lport, backlog, limit, drops;
+	bool listens; /* and said so in a report */
+	bool based;   /* the two below, or drops, are known */
 	uint64_t received, acked;
 	int64_t told; /* monotonic ms of the last word */
 };
@@ -29,6 +30,9 @@ void metrics_conns_remove(struct metrics_conn *c);
 
 /* Its counters now: what they grew by goes to the bytes. has: they are known. */
 void metrics_conns_advance(struct metrics_conn *c, bool has, uint64_t received, uint64_t acked);
+
+/* The same of what a listening socket dropped. */
+void metrics_conns_drop(struct metrics_conn *c, uint32_t drops);
 
 /* See metrics_events.h. */
 void metrics_conns_begin(void);

@@ -10,6 +10,8 @@
 #include "metrics_events.h"
 #include "version.h"
 
+#define NS_PER_S 1000000000ull
+
 static const char *role_of(const Netwatch__Event *event)
 {
 	return metrics_role(event->connection && event->connection->has_role
@@ -45,9 +47,17 @@ static void on_close(const Netwatch__Event *event)
 				      conn->bytes_received, conn->bytes_acked);
 	if (c)
 		metrics_conns_remove(c);
-	if (conn->has_duration_us && !listening)
+	if (listening)
+		return;
+	if (conn->has_duration_us)
 		metrics_observe(METRICS_DURATION, METRICS_VALUES(role_of(event)),
 				1000 * conn->duration_us);
+	if (conn->has_closed_by)
+		metrics_add(METRICS_CLOSES,
+			    METRICS_VALUES(role_of(event),
+					   metrics_name(&netwatch__conn__closer__descriptor,
+							(int)conn->closed_by)),
+			    1);
 }
 
 static void on_failed(const Netwatch__Event *event)
@@ -101,9 +111,12 @@ static void on_tcpinfo(const Netwatch__Event *event)
 	if (!c)
 		return;
 	c->state = info->state;
-	if (info->state == NETWATCH__TCP__STATE__LISTEN) {
+	c->listens = info->state == NETWATCH__TCP__STATE__LISTEN;
+	if (c->listens) {
 		c->backlog = info->backlog;
 		c->limit = info->max_backlog;
+		if (info->has_drops)
+			metrics_conns_drop(c, info->drops);
 		return;
 	}
 	metrics_conns_advance(c, info->has_bytes_received && info->has_bytes_acked,
@@ -276,13 +289,95 @@ void metrics_expect_reports(uint64_t interval_ms)
 	metrics_conns_expect_reports(interval_ms);
 }
 
+#define OF_STATUS(family, member, scale)                          \
+	{                                                         \
+		family, offsetof(Netwatch__Status, has_##member), \
+			offsetof(Netwatch__Status, member), scale \
+	}
+
+/* Numbers of the status, of 64 bits each. */
+static const struct {
+	enum metrics_family family;
+	size_t has, value;
+	uint64_t scale;
+} of_status[] = {
+	OF_STATUS(METRICS_UNSEEN, unseen, 1),
+	OF_STATUS(METRICS_NO_STORAGE, no_storage, 1),
+	OF_STATUS(METRICS_NO_PLACE, no_place, 1),
+	OF_STATUS(METRICS_HTTP_MISSED, http_missed, 1),
+	OF_STATUS(METRICS_UPTIME, uptime_s, NS_PER_S),
+	OF_STATUS(METRICS_CPU, cpu_us, 1000),
+};
+
+static void take_numbers(const Netwatch__Status *status)
+{
+	const char *at = (const char *)status;
+
+	for (unsigned i = 0; i < sizeof(of_status) / sizeof(of_status[0]); i++) {
+		protobuf_c_boolean has;
+		uint64_t value;
+
+		memcpy(&has, at + of_status[i].has, sizeof(has));
+		memcpy(&value, at + of_status[i].value, sizeof(value));
+		if (has)
+			metrics_set(of_status[i].family, NULL, value * of_status[i].scale);
+	}
+}
+
+static void take_programs(const Netwatch__Status *status)
+{
+	static const enum metrics_family families[] = {METRICS_BPF_SECONDS, METRICS_BPF_RUNS,
+						       METRICS_BPF_MISSED};
+
+	for (unsigned i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+		metrics_clear(families[i]); /* of a collector that is no more */
+	for (size_t i = 0; i < status->n_program; i++) {
+		const Netwatch__ProgramStatus *one = status->program[i];
+		const char *const *name = METRICS_VALUES(one->name ? one->name : METRICS_OTHER);
+
+		if (one->has_runs && one->has_run_ns) {
+			metrics_set(METRICS_BPF_SECONDS, name, one->run_ns);
+			metrics_set(METRICS_BPF_RUNS, name, one->runs);
+		}
+		metrics_set(METRICS_BPF_MISSED, name, one->missed);
+	}
+}
+
+static void take_ended(const Netwatch__EndedSubscriptions *ended)
+{
+	metrics_set(METRICS_DISCONNECTS, METRICS_VALUES("done"), ended->done);
+	metrics_set(METRICS_DISCONNECTS, METRICS_VALUES("slow_reader"), ended->slow_reader);
+	metrics_set(METRICS_DISCONNECTS, METRICS_VALUES("broken"), ended->broken);
+}
+
+static void take_history(const Netwatch__HistoryStatus *history)
+{
+	const Google__Protobuf__Timestamp *oldest = history->oldest;
+
+	metrics_set(METRICS_HISTORY, NULL, history->events);
+	metrics_set(METRICS_HISTORY_LIMIT, NULL, history->events_max);
+	metrics_set(METRICS_HISTORY_BYTES, NULL, history->bytes);
+	if (oldest)
+		metrics_set(METRICS_HISTORY_OLDEST, NULL,
+			    (uint64_t)oldest->seconds * NS_PER_S + (uint64_t)oldest->nanos);
+}
+
 void metrics_take_status(const Netwatch__Status *status)
 {
-	metrics_set(METRICS_UNSEEN, NULL, status->unseen);
+	const char *version = status->version ? status->version : METRICS_OTHER;
+	const char *kernel = status->kernel ? status->kernel : METRICS_OTHER;
+
+	take_numbers(status);
+	take_programs(status);
+	if (status->ended)
+		take_ended(status->ended);
+	for (unsigned i = METRICS_HISTORY; i <= METRICS_HISTORY_OLDEST; i++)
+		metrics_clear(i);
+	if (status->history)
+		take_history(status->history);
+	metrics_clear(METRICS_COLLECTOR);
+	metrics_set(METRICS_COLLECTOR, METRICS_VALUES(version, kernel), 1);
 	metrics_set(METRICS_SUBSCRIBERS, NULL, status->n_subscription);
-	metrics_set(METRICS_UPTIME, NULL, 1000000000 * status->uptime_s);
-	if (status->has_cpu_us)
-		metrics_set(METRICS_CPU, NULL, 1000 * status->cpu_us);
 }
 
 void metrics_page(struct output *output)

@@ -4,11 +4,14 @@ itself.
 
 NETWATCH_PROMETHEUS_S: for how many seconds Prometheus scrapes, if not a few."""
 
+import os
+import re
 import signal
 import time
 
 import pytest
 
+import netns
 import netwatch_pb2 as pb
 import prometheus
 from exporter import SCRAPED_S, Export, Traffic, export
@@ -27,6 +30,7 @@ def check_counts(counts, total):
         name = "netwatch_tcp_connection_duration_seconds_count"
         assert total(name, role=role) == n
         assert total("netwatch_tcp_handshake_duration_seconds_count", role=role) == n
+        assert total("netwatch_tcp_closes_total", role=role) == n
     refused = total("netwatch_tcp_connects_total", role="client", result="refused")
     assert refused == counts["refused"] > 0
     # As the kernel counts: a FIN is a byte received, SYN and FIN are bytes acknowledged.
@@ -60,6 +64,10 @@ def test_counts(place, export):
     assert value(samples, "netwatch_layer_latency_seconds_count", layer="app") > 0
     assert value(samples, "netwatch_up") == 1 and value(samples, "netwatch_subscribers") == 1
     assert value(samples, "netwatch_collector_cpu_seconds_total") > 0
+    assert value(samples, "netwatch_collector_info", kernel=os.uname().release) == 1
+    # Not without a history, nor for who sees only what is their own.
+    assert value(samples, "netwatch_history_events") is None
+    assert value(samples, "netwatch_subscriber_disconnects_total") is None
     methods = {labels["http_request_method"] for name, labels, _ in samples if "http_" in name
                and "http_request_method" in labels}
     assert methods <= {"GET", "POST", "DELETE", "PUT", "_OTHER"}, methods
@@ -67,7 +75,7 @@ def test_counts(place, export):
     keys = {key for _, labels, _ in samples for key in labels}
     assert keys <= {
         "version", "role", "result", "le", "direction", "type", "kind", "reason", "layer", "where",
-        "cause", "state", "lport", "http_request_method", "http_response_status_code", "url_scheme",
+        "cause", "state", "lport", "closed_by", "prog", "kernel", "http_request_method", "http_response_status_code", "url_scheme",
     }
     assert value(others.samples(), "netwatch_tcp_connects_total") == 0
     assert not value(others.samples(), "netwatch_events_total")
@@ -160,6 +168,52 @@ def test_older_connections(export, actor):
     assert exporter.value("netwatch_tcp_connects_total") == 0
 
 
+def test_listen_drops(export, actor, namespace):
+    """Of listeners older and newer than the exporter: what came since it began, as the namespace
+    counts it. A port where nobody listens any more has no series."""
+    name = "netwatch_listen_drops_total"
+
+    def dropped():
+        return netns.counters(namespace)["ListenDrops"]
+
+    def fill(client, port):
+        client.hold(count=2, address="127.0.0.1", port=port)
+        client.attempt(address="127.0.0.1", port=port)
+
+    server, client = actor(namespace=namespace), actor(namespace=namespace)
+    older = server.listen(backlog=1)
+    fill(client, older["port"])
+    client.end()  # nothing is sent again
+    before = dropped()
+    exporter = export("--netns", f"/run/netns/{namespace}", "--interval", "100ms")
+    exporter.wait_value(0, name, lport=str(older["port"]))
+    assert before >= 1
+    client = actor(namespace=namespace)
+    newer = server.listen(backlog=1)
+    fill(client, newer["port"])
+    client.attempt(address="127.0.0.1", port=older["port"])
+    wait_until(lambda: exporter.value(name) == dropped() - before >= 2, "all are counted")
+    assert exporter.value(name, lport=str(older["port"])) >= 1
+    server.close(fd=older["fd"])
+    exporter.wait_value(None, name, lport=str(older["port"]))
+    assert exporter.value(name, lport=str(newer["port"])) >= 1
+
+
+def test_time_wait(export, actor, namespace):
+    """Whoever ends a connection has it in TIME_WAIT for a minute: as many as sockstat says."""
+    server, client = actor(namespace=namespace), actor(namespace=namespace)
+    port = server.server(workers=2)
+    server.drop_served()
+    exporter = export("--netns", f"/run/netns/{namespace}", "--events", "conn")
+    client.connects(count=20, address="127.0.0.1", port=port)
+    name = "netwatch_tcp_closes_total"
+    wait_until(lambda: exporter.value(name) == 40, "all have closed")
+    sockstat = netns.read(namespace, "/proc/thread-self/net/sockstat")
+    waiting = int(re.search(r"^TCP: .*\btw (\d+)", sockstat, re.M)[1])
+    assert exporter.value(name, closed_by="local") == waiting > 0
+    assert exporter.value(name, closed_by="remote") == waiting
+
+
 @pytest.mark.parametrize("ports", [0, 1])
 def test_backlog_ports(export, actor, ports):
     """Beyond them there is one series."""
@@ -181,7 +235,7 @@ def test_events(export, traffic):
 # ------------------------------------------------------- losses, and their end
 
 
-def live(stub, epoch=1, events=()):
+def live(stub, epoch=1, events=(), **status):
     """A subscription, and the status that is asked for at once."""
     peer = stub.accept()
     peer.say_hello(epoch)
@@ -189,7 +243,7 @@ def live(stub, epoch=1, events=()):
     for event in events:
         peer.event(**event)
     peer.say(subscribed=pb.Subscribed())
-    answer_status(stub, epoch)
+    answer_status(stub, epoch, **status)
     return peer, request.subscribe
 
 
@@ -197,7 +251,8 @@ def answer_status(stub, epoch=1, **fields):
     with stub.accept() as peer:
         peer.say_hello(epoch)
         peer.take("status")
-        peer.say(status=pb.Status(uptime_s=7, unseen=3, cpu_us=1500000, **fields))
+        told = {"uptime_s": 7, "unseen": 3, "cpu_us": 1500000} | fields
+        peer.say(status=pb.Status(**told))
         peer.say(bye=pb.Bye(reason=pb.Bye.DONE))
 
 
@@ -217,6 +272,9 @@ def test_losses_and_restart(netwatch, stub):
     assert exporter.value("netwatch_events_unseen_total") == 3
     assert exporter.value("netwatch_collector_cpu_seconds_total") == 1.5
     assert exporter.value("netwatch_collector_uptime_seconds") == 7
+    # What a collector told once stays on the page, and what it did not tell is not there.
+    assert exporter.value("netwatch_storage_failures_total") is None
+    assert exporter.value("netwatch_bpf_missed_total") is None
     peer.close()
     exporter.wait_value(0, "netwatch_up")
     peer, _ = live(stub, epoch=2, events=[{"connection": 2, "event": pb.Conn.EXISTING}])
@@ -225,6 +283,49 @@ def test_losses_and_restart(netwatch, stub):
     assert exporter.value("netwatch_events_lost_total") == 7
     assert exporter.value("netwatch_tcp_connections") == 1
     assert exporter.value("netwatch_tcp_connects_total", result="ok") == 1
+    client.process.terminate()
+    peer.finish()
+    assert client.wait() == 0
+
+
+def test_status_of_the_collector(netwatch, stub):
+    """Each number that it tells; of programs that were never measured, nothing of measuring. What
+    the next collector does not tell is gone."""
+    client = netwatch("export", "--listen", "127.0.0.1:0", "--interval", "1h", socket=stub.path)
+    fields = dict(
+        version="9.9", kernel="6.1.0", unseen=1, no_storage=2, no_place=3, http_missed=4,
+        program=[pb.ProgramStatus(name="a", runs=10, run_ns=2500000000, missed=5),
+                 pb.ProgramStatus(name="b", missed=6)],
+        ended=pb.EndedSubscriptions(done=7, slow_reader=8, broken=9),
+        history=pb.HistoryStatus(events_max=100, events=50, bytes=4000, oldest={"seconds": 1000}),
+    )
+    peer, _ = live(stub, **fields)
+    exporter = Export(client)
+    exporter.wait_value(1, "netwatch_collector_info", version="9.9", kernel="6.1.0")
+    samples = exporter.samples()
+    told = {
+        "events_unseen": 1, "storage_failures": 2, "place_failures": 3, "http_missed": 4,
+    }
+    for name, count in told.items():
+        assert value(samples, f"netwatch_{name}_total") == count, name
+    for cause, count in ("done", 7), ("slow_reader", 8), ("broken", 9):
+        assert value(samples, "netwatch_subscriber_disconnects_total", cause=cause) == count
+    assert value(samples, "netwatch_bpf_run_seconds_total", prog="a") == 2.5
+    assert value(samples, "netwatch_bpf_runs_total") == 10
+    assert value(samples, "netwatch_bpf_run_seconds_total", prog="b") is None
+    assert value(samples, "netwatch_bpf_missed_total", prog="b") == 6
+    for name, count in ("events", 50), ("events_limit", 100), ("bytes", 4000), (
+        "oldest_timestamp_seconds", 1000
+    ):
+        assert value(samples, f"netwatch_history_{name}") == count, name
+    prometheus.check_metrics(exporter.scrape())
+    peer.close()
+    peer, _ = live(stub, epoch=2, version="9.10", kernel="6.1.0")
+    exporter.wait_value(1, "netwatch_collector_info", version="9.10")
+    samples = exporter.samples()
+    assert value(samples, "netwatch_collector_info") == 1
+    for name in "bpf_runs_total", "bpf_missed_total", "history_events", "history_bytes":
+        assert value(samples, f"netwatch_{name}") is None, name
     client.process.terminate()
     peer.finish()
     assert client.wait() == 0

@@ -149,7 +149,7 @@ def test_command_behind_dashes(place):
 
 def test_metrics():
     """All families that export serves, and no other."""
-    source = (DOC.parent / "client/metrics.c").read_text()
+    source = (DOC.parent / "client/metrics_table.c").read_text()
     families = set(re.findall(r'^\t\[METRICS_\w+\] = \{"(\w+)"', source, re.M))
     section = re.search(r"^\.SH METRICS\n(.*?)^\.SH", Page(CLIENT).source, re.M | re.S)[1]
     named = set(re.findall(r"\b(?:netwatch|http_server|http_client)_\w+", section))

@@ -113,6 +113,30 @@ static void gauges(void **state)
 	expect("netwatch_listen_backlog{lport=\"5\"} 1");
 }
 
+/* Of ports: those that were not used since the last time are gone, and others have their place. */
+static void sweep(void **state)
+{
+	static const char *const ports[] = {"1", "2", "3", "4"};
+
+	(void)state;
+	for (unsigned i = 0; i < PORTS; i++)
+		metrics_add(METRICS_LISTEN_DROPS, METRICS_VALUES(ports[i]), 10);
+	metrics_sweep(METRICS_LISTEN_DROPS);
+	assert_int_equal(count("netwatch_listen_drops_total{"), PORTS);
+	metrics_add(METRICS_LISTEN_DROPS, METRICS_VALUES("2"), 0);
+	metrics_sweep(METRICS_LISTEN_DROPS);
+	assert_int_equal(count("netwatch_listen_drops_total{"), 1);
+	expect("netwatch_listen_drops_total{lport=\"2\"} 10");
+	for (unsigned i = 1; i < sizeof(ports) / sizeof(ports[0]); i++)
+		metrics_add(METRICS_LISTEN_DROPS, METRICS_VALUES(ports[i]), 1);
+	expect("netwatch_listen_drops_total{lport=\"2\"} 11");
+	expect("netwatch_listen_drops_total{lport=\"4\"} 1");
+	assert_int_equal(count("netwatch_listen_drops_total{"), PORTS);
+	metrics_sweep(METRICS_LISTEN_DROPS);
+	metrics_sweep(METRICS_LISTEN_DROPS);
+	assert_int_equal(count("netwatch_listen_drops_total{"), 0);
+}
+
 /* A longer value is cut, and found again. */
 static void long_values(void **state)
 {
@@ -145,8 +169,8 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(zeros), TEST(counters), TEST(histograms),
-		TEST(bound), TEST(gauges),   TEST(long_values),
+		TEST(zeros),  TEST(counters), TEST(histograms),	 TEST(bound),
+		TEST(gauges), TEST(sweep),    TEST(long_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
