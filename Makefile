@@ -6,7 +6,8 @@
 #   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it;
 #                           FULL=1: not only what depends on the kernel most
 #   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
-#   make fuzz               hostile HTTP for some minutes; FUZZ_RUNS=n: that many connections
+#   make fuzz               hostile HTTP, requests and events for some minutes; FUZZ_RUNS=n: so
+#                           many conversations, FUZZ_SECONDS=n: so long of each guided one
 #   sudo make bench         ratios against none and against other tools, about four minutes
 #   make format             rewrite with clang-format; make check-format: fail on a difference
 #   make install            DESTDIR= PREFIX=/usr/local
@@ -18,14 +19,15 @@ BPFTOOL  ?= /usr/sbin/bpftool
 PYTHON   ?= /usr/bin/python3
 PREFIX   ?= /usr/local
 UNITDIR  ?= $(PREFIX)/lib/systemd/system
-B        := build$(if $(SAN),/san)
+B        := build$(if $(SAN),/$(patsubst 1,san,$(SAN)))
 Q        := $(if $(V),,@)
 say       = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2);)
 
 CFLAGS   ?= -O2 -g
 WARN     := -Wall -Wextra -Wshadow -Wmissing-prototypes
 comma    := ,
-SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined)
+SANFLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined) \
+	$(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer-no-link)
 # Inlining across files takes a fifth off the CPU time per event. Objects hold plain code as
 # well, for unit tests.
 LTO      := $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
@@ -43,11 +45,11 @@ PROTO     := $(B)/proto/netwatch.pb-c.h
 PROTO_OBJ := $(B)/proto/netwatch.pb-c.o $(B)/proto/google/protobuf/timestamp.pb-c.o
 SKELETONS := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.skel.h,$(wildcard bpf/*.bpf.c))
 UNIT      := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/test_*.c))
-FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz doc/examples,$(d)/*.[ch]))
+FORMATTED := $(wildcard bpf/*.[ch] $(foreach d,common collector collector/* client tests/unit tests/bench tests/fuzz tests/fuzz/guided doc/examples,$(d)/*.[ch]))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all test test-kernels test-deb unit fuzz run bench format check-format install deb clean
+.PHONY: all test test-kernels test-deb unit fuzz guided run bench format check-format install deb clean
 
 all: $(B)/netwatch-collector $(B)/netwatch
 
@@ -100,14 +102,23 @@ $(B)/tests/bench/traffic: $(call objs,tests/bench)
 unit: $(if $(T),$(filter %/test_$(T),$(UNIT)),$(UNIT))
 	$(Q)for t in $^; do echo "== $$t"; $$t || exit 1; done
 
-# No fuzzer but the programs themselves: each changes samples at random, FUZZ_RUNS times.
+# Conversations made at random, by one program; and what libFuzzer finds with its eyes on coverage.
+# The latter and all that they call are built by clang, in build/fuzz/.
 $(B)/fuzz/%: tests/fuzz/%.c $(wildcard collector/http/*.c)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)$(CC) -std=gnu11 -D_GNU_SOURCE -MMD -MP $(WARN) -O1 -g \
 		-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined \
 		-I. -Icommon -Ibpf -o $@ $(filter %.c,$^)
+$(B)/guided/event: $(B)/client.a
+$(B)/guided/head: $(wildcard collector/http/*.c)
+$(B)/guided/%: tests/fuzz/guided/%.c $(B)/common.a
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(INC_tests) -o $@ \
+		$(filter %.c,$^) $(filter %client.a,$^) $(filter %common.a,$^) $(LIBS_client) -lhttp_parser
+guided: $(patsubst tests/fuzz/guided/%.c,$(B)/guided/%,$(wildcard tests/fuzz/guided/*.c))
 fuzz: $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/*.c))
-	$(Q)for t in $^; do $$t $(or $(FUZZ_RUNS),1000000) || exit 1; done
+	$(Q)$(MAKE) SAN=fuzz CC=$(CLANG) guided
+	$(Q)FUZZ_RUNS=$(FUZZ_RUNS) FUZZ_SECONDS=$(FUZZ_SECONDS) sh tests/fuzz.sh
 
 test test-kernels test-deb run bench:
 	$(Q)B=$(B) T='$(T)' K='$(K)' FULL='$(FULL)' SAN='$(SAN)' PYTHON=$(PYTHON) \

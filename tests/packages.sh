@@ -20,7 +20,8 @@ packages_of() {
 	package) echo debhelper dpkg-dev ;;
 	deb) echo lintian mmdebstrap debian-archive-keyring util-linux mount passwd ;;
 	format) echo clang-format ;;
-	*) echo "packages.sh: no group '$1'; there are build run test kernels bench package deb format" >&2
+	fuzz) echo libclang-rt-14-dev libhttp-parser-dev ;;
+	*) echo "packages.sh: no group '$1'; there are build run test kernels bench package deb format fuzz" >&2
 		return 2 ;;
 	esac
 }
