@@ -5,6 +5,7 @@ depends on nothing of netwatch, so that its word is independent."""
 
 import ctypes
 import fcntl
+import ipaddress
 import json
 import os
 import resource
@@ -108,21 +109,22 @@ def listen_unbound():
     return server.getsockname()[1]
 
 
-def listen_many(address, count):
-    """At so many ports, below those that the kernel gives to others."""
+def listen_many(address, port, count):
+    """At one port of so many addresses, from this one on."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    first = ipaddress.ip_address(address)
     for number in range(count):
         server = socket.socket()
-        server.bind((address, 10000 + number))
+        server.bind((str(first + number), port))
         server.listen(1)
         sockets[server.fileno()] = server
 
 
-def refused_port(address="127.0.0.1"):
+def refused_port(address="127.0.0.1", port=0):
     """A port that nobody listens on: bound, so that nobody else gets it."""
     server = socket.socket(family_of(address))
-    server.bind((address, 0))
+    server.bind((address, port))
     sockets[server.fileno()] = server
     return server.getsockname()[1]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""HTTP as fast as it goes, for tests that count: `exchange.py serve` says its port and answers
-each request /NAME/NUMBER/STATUS with that status until stdin ends. `exchange.py ask PORT NAME COUNT
-SEED WINDOW` asks that often, on connections that come and go, up to WINDOW requests at a time, and
-says which port asked for which numbers: lines of PORT FIRST COUNT."""
+"""HTTP as fast as it goes, for tests that count: `exchange.py serve PORT` says when it listens
+and answers each request /NAME/NUMBER/STATUS with that status until stdin ends. `exchange.py ask
+PORT NAME COUNT SEED WINDOW` asks that often, on connections that come and go, up to WINDOW requests
+at a time, and says which port asked for which numbers: lines of PORT FIRST COUNT."""
 
 import random
 import selectors
@@ -23,10 +23,10 @@ def respond(waiting):
     return said, rest
 
 
-def serve():
+def serve(port):
     ready = selectors.DefaultSelector()
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    print(listener.getsockname()[1], flush=True)
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    print("listening", flush=True)
     ready.register(listener, selectors.EVENT_READ)
     ready.register(sys.stdin, selectors.EVENT_READ)
     waiting = {}
@@ -77,7 +77,7 @@ def ask(port, name, count, seed, window):
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve()
+        serve(int(sys.argv[2]))
     else:
         port, name, count, seed, window = sys.argv[2:]
         ask(int(port), name, int(count), int(seed), int(window))

@@ -13,16 +13,10 @@ import time
 from pathlib import Path
 
 import netns
+from worker import ALICE, BOB, CAROL, free_port
 
+assert BOB and CAROL  # for the tests
 DEADLINE_S = 60
-# Users that no password file knows; others for each process of tests that runs beside others
-# (pytest -n, or another checkout's with a NETWATCH_FIRST_UID of its own), since some tests watch
-# all that a user does.
-FIRST_UID = int(os.environ.get("NETWATCH_FIRST_UID", "61001"))
-ALICE, BOB, CAROL = (
-    FIRST_UID + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + user
-    for user in range(3)
-)
 SERVICE_USER = "netwatch"
 DEFAULT_SOCKET = "/run/netwatch.sock"
 PYTHON = "/usr/bin/python3"
@@ -302,12 +296,19 @@ class Actor:
             raise AssertionError(answer["error"])
         return answer["ok"]
 
-    def __getattr__(self, command):
-        def call(**options):
-            self.tell(command, **options)
-            return self.answer()
+    def ask(self, command, options):
+        self.tell(command, **options)
+        return self.answer()
 
-        return call
+    def __getattr__(self, command):
+        return lambda **options: self.ask(command, options)
+
+    def listen(self, **options):
+        """At a port of this process of tests, if not said otherwise."""
+        return self.ask("listen", {"port": free_port()} | options)
+
+    def refused_port(self, **options):
+        return self.ask("refused_port", {"port": free_port()} | options)
 
     def server(self, address="127.0.0.1", dual=False, **options):
         """A port at which a server answers; with mode, workers, answer, uid of `serve`."""

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, end_process, wait_until
+from harness import Lines, end_process, free_port, wait_until
 
 CACHE = Path(os.environ.get("NETWATCH_CACHE", "/var/cache/netwatch-tests")) / "prometheus"
 PROXYLESS = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -121,12 +120,6 @@ def names(types):
     """All metric names of these families."""
     suffixes = {"histogram": ["_bucket", "_sum", "_count"]}
     return {name + suffix for name, kind in types.items() for suffix in suffixes.get(kind, [""])}
-
-
-def free_port():
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
 
 
 class Server:

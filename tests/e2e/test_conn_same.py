@@ -13,15 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import wait_until
+from harness import ALICE, free_port, wait_until
 
 pytestmark = pytest.mark.kernels
 
 GOLDEN = Path(__file__).resolve().parents[1] / "data/conn.json"
-USER = 61001  # the file's, whatever users the other tests have
-FREE_PORT = 11911  # of nobody: below what the kernel chooses from
 REWRITE = "NETWATCH_REWRITE" in os.environ
-IDS = {"id": "id", "lport": "port", "rport": "port", "pid": "pid", "netns": "netns",
+IDS = {"id": "id", "lport": "port", "rport": "port", "pid": "pid", "uid": "uid", "netns": "netns",
        "cgroup_id": "cgroup", "cgroup": "path"}
 NUMBERS = ["time", "handshake_us", "duration_us", "segs_in", "segs_out"]
 
@@ -156,7 +154,7 @@ def refused_ipv6(client, server):
 
 def listening(client, server):
     """A listener that ends without a connection, held by its port."""
-    yield (port := FREE_PORT)
+    yield (port := free_port())
     server.close(fd=server.listen(port=port)["fd"])
 
 
@@ -170,7 +168,7 @@ def play(actors, subscribe, script, count):
     """What the stream said of a script, with placeholders."""
     steps = script(*actors)
     port = next(steps)
-    watch = subscribe("-a", "--port", port, "--no-existing", uid=USER)
+    watch = subscribe("-a", "--port", port, "--no-existing", uid=ALICE)
     assert next(steps, None) is None
     watch.wait_events(count)
     seen = {}
@@ -187,7 +185,7 @@ def write(made):
 
 
 def test_same_traffic_same_json(actor, subscribe):
-    actors = actor(uid=USER, comm=b"client"), actor(uid=USER, comm=b"server")
+    actors = actor(uid=ALICE, comm=b"client"), actor(uid=ALICE, comm=b"server")
     made = {script.__name__: play(actors, subscribe, script, count)
             for script, count in SCRIPTS.items()}
     if REWRITE:

@@ -13,7 +13,7 @@ import pytest
 import netns
 import segments
 import wire
-from harness import ALICE, BOB, DEADLINE_S, scaled, wait_until
+from harness import ALICE, BOB, DEADLINE_S, free_port, scaled, wait_until
 from segments import ACK, RST, SYN
 
 GOOD = scaled(100_000)  # segments
@@ -434,7 +434,8 @@ def test_more_sockets_than_places(collector, netwatch, watch, actor, namespace):
     client = watch("--netns", f"/run/netns/{namespace}")
     servers = [actor(namespace=namespace) for _ in range(8)]
     for number, server in enumerate(servers):
-        server.tell("listen_many", address=f"127.0.1.{number}", count=PLACES // 8 + 100)
+        server.tell("listen_many", address=f"127.{1 + number}.0.0", port=free_port(),
+                    count=PLACES // 8 + 100)
     for server in servers:
         server.answer()
     assert wire.status(collector.socket).no_place >= 800

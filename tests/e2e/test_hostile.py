@@ -18,7 +18,7 @@ import hostile_client
 import hostile_wire
 import netwatch_pb2 as pb
 import wire
-from harness import SANITIZED, SERVICE_USER, Actor, Collector, wait_until
+from harness import SANITIZED, SERVICE_USER, Actor, Collector, free_port, wait_until
 
 LATE_S = 2.0  # on a busy machine; else it takes some milliseconds
 PACE_S = 0.02
@@ -187,8 +187,8 @@ def test_collector_starts(place, run, tmp_path):
     try:
         wait_until(lambda: answers(path) or process.poll() is not None, "it starts")
         with wire.Connection(path) as watch, socket.socket() as nobody, socket.socket() as client:
-            nobody.bind(("127.0.0.1", 0))  # and does not listen
-            port = nobody.getsockname()[1]
+            port = free_port()
+            nobody.bind(("127.0.0.1", port))  # and does not listen
             watch.subscribe(rport=wire.ports(port))
             client.connect_ex(("127.0.0.1", port))
             assert [event.conn.event for event in watch.events(2)] == [pb.Conn.OPEN, pb.Conn.FAILED]

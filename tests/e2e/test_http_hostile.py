@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from harness import ALICE, FULL, SANITIZED, scaled, wait_until
+from harness import ALICE, FULL, SANITIZED, free_port, scaled
 from talk import HTTP, finish, get, ok
 
 HEADS = 100_000 if FULL else scaled(2000)
@@ -59,8 +59,8 @@ HOSTILE = {
 class Sink:
     """Takes what comes and says what it is told to."""
 
-    def __init__(self, address="127.0.0.1", port=0):
-        self.listener = socket.create_server((address, port), backlog=1024)
+    def __init__(self, address="127.0.0.1", port=None):
+        self.listener = socket.create_server((address, port or free_port()), backlog=1024)
         self.address = self.listener.getsockname()
         self.port = self.address[1]
 
@@ -77,7 +77,8 @@ def sink():
 @pytest.fixture
 def watch(netwatch):
     def start(sink, **more):
-        return netwatch(*HTTP, "--dport", sink.port, uid=0, **more).wait_subscribed()
+        return netwatch(*HTTP, "--raddr", sink.address[0], "--dport", sink.port, uid=0,
+                        **more).wait_subscribed()
 
     return start
 
@@ -113,7 +114,7 @@ def wrap(connection, side):
 
 
 def test_tls_on_port_80(watch):
-    sink = Sink("127.80.80.80", 80)
+    sink = Sink(f"127.80.{ALICE >> 8 & 255}.{ALICE & 255}", 80)
     control = watch(sink)
     client, server = sink.pair()
 

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from exchange import status_of
-from harness import ALICE, BOB, CAROL, FULL, PYTHON, scaled, sum_lost, wait_until
+from harness import ALICE, BOB, CAROL, FULL, PYTHON, free_port, scaled, sum_lost, wait_until
 from talk import HTTP, finish
 
 EXCHANGES = 50_000 if FULL else scaled(1000)  # of either user
@@ -37,7 +37,10 @@ def run(place):
 
 
 def serve(run, uid):
-    return int(run(uid, "serve").stdout.readline())
+    """The port of a server of that user."""
+    port = free_port()
+    assert run(uid, "serve", port).stdout.readline() == "listening\n"
+    return port
 
 
 def asked(process):

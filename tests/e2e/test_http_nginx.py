@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import PYTHON, end_process, scaled, wait_until
+from harness import PYTHON, end_process, free_port, scaled, wait_until
 from talk import HTTP, finish
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "kernels"))
@@ -140,12 +140,6 @@ class Server:
     def end(self):
         self.upstream.shutdown()
         end_process(self.process, signal.SIGQUIT)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

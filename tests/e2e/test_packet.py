@@ -42,13 +42,13 @@ def stream(client, server, address, count):
 
 
 @pytest.mark.kernels
-def test_all_segments(roomy_collector, pair, witness, packets, actor):
+def test_all_segments(pair, witness, packets, actor):
     """Short connections and a stream, IPv4 and IPv6, by veth and by loopback. Whoever closes
     first stays until the other side has closed, so nothing is left to TIME_WAIT."""
     here, there = pair
     server, far, near = actor(namespace=there), actor(namespace=here), actor(namespace=there)
     at_here, at_there = witness(here, "pair"), witness(there, "pair", "lo")
-    watch = packets("--netns", here, "--netns", there, uid=0, socket=roomy_collector.socket)
+    watch = packets("--netns", here, "--netns", there, uid=0)
     for address, loopback in zip((V4[1], V6[1]), ("127.0.0.1", "::1")):
         port = server.server(address=address, answer=3000)
         near_port = server.server(address=loopback, answer=3000)

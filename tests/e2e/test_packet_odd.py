@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import sum_lost, wait_until
+from harness import free_port, sum_lost, wait_until
 from packets import packets  # noqa: F401, a fixture
 
 HUGE = (1 << 32) + (1 << 28)  # sequence numbers come round
@@ -25,7 +25,7 @@ def listener(protocol=0, **options):
     one = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
     for name in options.get("options", ()):
         one.setsockopt(*name)
-    one.bind(("127.0.0.1", options.get("port", 0)))
+    one.bind(("127.0.0.1", options.get("port") or free_port()))
     one.listen(64)
     return one
 

@@ -35,12 +35,12 @@ def check_same(timed, plain):
 @pytest.mark.parametrize(
     "address", ["127.0.0.1", V4[1], pytest.param(V6[1], marks=pytest.mark.kernels)]
 )
-def test_stream(request, roomy_collector, packets, connected, address):
+def test_stream(request, packets, connected, address):
     """GSO and GRO, with two subscribers of which one wants times. All times are of this run."""
     near, far = (None, None) if address == "127.0.0.1" else request.getfixturevalue("pair")
     both = connected(address, near, far)
-    timed = packets("-t", "--port", both.port, socket=roomy_collector.socket)
-    plain = packets("--port", both.port, socket=roomy_collector.socket)
+    timed = packets("-t", "--port", both.port)
+    plain = packets("--port", both.port)
     begin = time.monotonic_ns()
     both.open()
     both.server.tell("receive", fd=both.far, count=STREAM)
@@ -60,12 +60,12 @@ def test_stream(request, roomy_collector, packets, connected, address):
     assert len([one for one in sent if "mac_ns" in stages(one)]) >= min(KEPT_TX, len(sent) // 2)
 
 
-def test_many_connections(roomy_collector, packets, actor):
+def test_many_connections(packets, actor):
     """Buffers are used again and again: no time is older than the run, and none is missing."""
     server, clients = actor(), [actor() for _ in range(3)]
     port = server.server(answer=3000)
-    timed = packets("-t", "--port", port, socket=roomy_collector.socket)
-    plain = packets("--port", port, socket=roomy_collector.socket)
+    timed = packets("-t", "--port", port)
+    plain = packets("--port", port)
     begin = time.monotonic_ns()
     for client in clients:
         client.tell("connects", count=SHORT // 3, address="127.0.0.1", port=port, payload=10)

@@ -9,7 +9,7 @@ import struct
 import pytest
 
 import netns
-from harness import ALICE, scaled, wait_until
+from harness import ALICE, free_port, scaled, wait_until
 from reports import COUNTERS, ends, pair_of, talk
 from reports import collector, reports, watch_both  # noqa: F401, fixtures
 from test_conn import by_id
@@ -216,8 +216,9 @@ def test_syn_sent(reports, actor, namespace):
     """Nothing is known of the path, so nothing is said of it."""
     client = actor(namespace=namespace)
     drop_everything(namespace)
-    watch = reports("-d", 9999, "--role", "client")
-    client.tell("connect", address="127.0.0.1", port=9999)
+    port = free_port()
+    watch = reports("-d", port, "--role", "client")
+    client.tell("connect", address="127.0.0.1", port=port)
     report = watch.wait_events(1)[0]
     assert report["tcpinfo"]["state"] == "SYN_SENT"
     assert not {"srtt_us", "mdev_us", "min_rtt_us", "snd_ssthresh"} & set(report["tcpinfo"])

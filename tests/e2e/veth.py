@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import netns
-from harness import ALICE, Collector, wait_until
+from harness import ALICE, wait_until
 
 ONCE = "numgen inc mod 1000000 == 0"  # true of the first packet that comes so far in a rule
 SYN = "tcp flags & (syn|ack) == syn"
@@ -159,14 +159,10 @@ class Pair:
 # Fixtures of the tests that import them.
 
 
-@pytest.fixture(scope="module")
-def collector(request):
+@pytest.fixture
+def collector(shared_collector):
     """One for all tests of a file."""
-    if "NETWATCH_GUEST" in os.environ:
-        return request.getfixturevalue("shared_collector")
-    made = Collector(request.config.netwatch_place)
-    request.addfinalizer(made.stop)
-    return made
+    return shared_collector
 
 
 @pytest.fixture
