@@ -73,7 +73,7 @@ def make_place(config, path):
 def pytest_configure(config):
     """Before the tests are collected, since they import the generated module."""
     config.addinivalue_line("markers", "own_collector: not the one that the file's tests share")
-    config.addinivalue_line("markers", "alone: measures what tests beside it would change")
+    config.addinivalue_line("markers", "alone: measures what tests beside it would change, or would change them")
     config.addinivalue_line("markers", "kernels: depends on it most, see tests/kernels/run.py")
     if os.geteuid() != 0:
         raise pytest.UsageError("the end-to-end tests need root: sudo make test")

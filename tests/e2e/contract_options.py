@@ -59,8 +59,8 @@ def log(world):
     """The three files with the labels of the contract, each beginning with HELP and TYPE."""
     path = world.place.new_path("contract-logs")
     path.mkdir()
-    done = world.run("log", path, "--port", world.port, "--duration", "500ms")
-    assert done.returncode == 0 and not done.stdout, done
+    client = world.start("log", path, "-v", "--port", world.port).wait_subscribed()
+    assert client.stop() == 0 and not client.out.lines, client
     promised = contract.paragraph(contract.section(5), "`netwatch log DIR`")
     for name in "connects.log", "packets.log", "err.log":
         metric = re.search(rf"`{name}`[^`]*`(\w+){{", promised)[1]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Subscribes and unsubscribes as the user who runs it, with changing filters, and prints how
 often, how many events were its own and how many somebody else's: cycles.py SOCKET
---count N | --seconds S."""
+--count N | --seconds S [--least N]."""
 
 import argparse
 import os
@@ -39,11 +39,12 @@ def main():
     parser.add_argument("socket")
     parser.add_argument("--count", type=int, default=1 << 60)
     parser.add_argument("--seconds", type=float, default=1e9)
+    parser.add_argument("--least", type=int, default=0)
     options = parser.parse_args()
     made = random.Random(os.getuid())
     end = time.monotonic() + options.seconds
     done = own = foreign = 0
-    while done < options.count and time.monotonic() < end:
+    while done < options.count and (time.monotonic() < end or done < options.least):
         more_own, more_foreign = one_cycle(options.socket, made)
         own, foreign, done = own + more_own, foreign + more_foreign, done + 1
     print(done, own, foreign)

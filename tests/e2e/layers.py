@@ -13,6 +13,7 @@ STAGES = {
     "TX": ["tcp_ns", "ip_ns", "qdisc_ns", "mac_ns"],
 }
 MS = 1_000_000
+UNREAD_S = 0.9  # what is read within that time is told with it
 
 
 class Connected:
@@ -62,6 +63,15 @@ def data(events, direction, port):
         and event["packet"]["length"]
         and event["connection"][side] == port
     ]
+
+
+def firsts(events):
+    """Of each segment the one that came first. What TCP sends again on a busy machine is told at
+    once, and so before the one that waits for its reader."""
+    found = {}
+    for event in sorted(events, key=lambda event: event["time"]):
+        found.setdefault((event["connection"]["id"], event["packet"]["seq"]), event)
+    return list(found.values())
 
 
 def told(client):

@@ -51,7 +51,10 @@ def delete(name):
 
 
 def inside(name, call):
-    """What it returns in there. /proc/net is that of the process: see /proc/thread-self/net."""
+    """What it returns in there; without a name, here. /proc/net is that of the process: see
+    /proc/thread-self/net."""
+    if not name:
+        return call()
 
     def enter():
         with open(HOME / name, "rb") as namespace:
@@ -68,7 +71,7 @@ def run(name, *command, **options):
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, **options)
         return done.stdout
 
-    return inside(name, call) if name else call()
+    return inside(name, call)
 
 
 def read(name, *paths):

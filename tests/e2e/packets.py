@@ -130,8 +130,8 @@ def covered(segments):
 
 
 def sent_again(*namespaces):
-    """How many segments TCP has sent again there."""
-    texts = [netns.read(one, "/proc/thread-self/net/snmp") for one in namespaces]
+    """How many segments TCP has sent again there; without a namespace, here."""
+    texts = [netns.read(one, "/proc/thread-self/net/snmp") for one in namespaces or [None]]
     rows = [[line.split() for line in text.splitlines() if line[:4] == "Tcp:"] for text in texts]
     return sum(int(dict(zip(*row))["RetransSegs"]) for row in rows)
 

@@ -161,19 +161,14 @@ def test_no_existing(subscribe, actor, port):
 def test_subscribed_comes_after_existing(netwatch, actor, port):
     """Both streams in one pipe: EXISTING first, then the line."""
     actor(uid=ALICE).connect(address="127.0.0.1", port=port)
-    read_end, write_end = os.pipe()
-    process = subprocess.Popen(["true"])
-    process.wait()
     watch = netwatch(
-        *CONN, "-v", "-o", "json", "--dport", port, "--duration", "300ms", uid=ALICE,
-        stdout=write_end,
+        *CONN, "-v", "-o", "json", "--dport", port, "--no-follow", uid=ALICE,
+        stderr=subprocess.STDOUT,
     )
-    os.close(write_end)
     assert watch.wait() == 0
-    with os.fdopen(read_end, "rb") as pipe:
-        lines = pipe.read().splitlines()
-    assert [json.loads(line)["conn"]["event"] for line in lines] == ["EXISTING"]
-    assert any(line.startswith(b"subscribed") for line in watch.err.lines)
+    existing, live = watch.out.lines
+    assert json.loads(existing)["conn"]["event"] == "EXISTING"
+    assert live.startswith(b"subscribed")
 
 
 def test_quiet(netwatch, port):

@@ -11,6 +11,7 @@ import pytest
 
 import netns
 from harness import ALICE, scaled
+from packets import sent_again
 
 CONNECTS = scaled(1000)
 HELD = scaled(50)
@@ -63,13 +64,14 @@ def test_each_connect_once_per_stage(subscribe, actor):
     port = server.server(answer=7)
     server.drop_served()
     watch = subscribe("-a", "--dport", port, uid=ALICE)
+    before = sent_again()
     begin = time.time()
     told = client.connects(count=CONNECTS, address="127.0.0.1", port=port, payload=10)
     watch.wait_events(3 * CONNECTS)
     end = time.time()
     events = watch.stopped_events()
 
-    found = by_id(events)
+    found, again = by_id(events), 0
     assert len(events) == 3 * CONNECTS
     assert set(found) == {one["id"] for one in told}
     for one in told:
@@ -90,7 +92,9 @@ def test_each_connect_once_per_stage(subscribe, actor):
         assert 10 <= closed["bytes_acked"] <= 12, closed
         assert 7 <= closed["bytes_received"] <= 8, closed
         assert closed["segs_in"] >= 3 and closed["segs_out"] >= 4, closed
-        assert closed.get("total_retransmits", 0) == 0
+        again += closed.get("total_retransmits", 0)
+    # None, on a machine that is not busy.
+    assert again <= sent_again() - before
     assert any(event["conn"].get("handshake_us") for event in events)
 
 

@@ -426,6 +426,7 @@ def test_new_subscribers_miss_nothing(collector, pair):
         victim.close()
 
 
+@pytest.mark.alone  # each walk over them would keep others waiting
 def test_more_sockets_than_places(collector, netwatch, watch, actor, namespace):
     """Those that cannot be found by their ends are counted, and status says so."""
     if "NETWATCH_GUEST" in os.environ:

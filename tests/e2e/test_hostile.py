@@ -18,9 +18,9 @@ import hostile_client
 import hostile_wire
 import netwatch_pb2 as pb
 import wire
-from harness import SANITIZED, SERVICE_USER, Actor, Collector, free_port, wait_until
+from harness import DEADLINE_S, SANITIZED, SERVICE_USER, Actor, Collector, free_port, wait_until
 
-LATE_S = 2.0  # on a busy machine; else it takes some milliseconds
+LATE_S = 4.5  # on a busy machine, less than any deadline; else it takes some milliseconds
 PACE_S = 0.02
 STARVED_CONNECTS, STARVED_BURST = 3000, 30  # a burst fits into a socket in whatever pieces
 
@@ -153,7 +153,7 @@ def run_program(program, run, socket, tmp_path):
     args = [word for arg in run.args for word in (["--socket", socket] if arg == "SOCKET" else [arg])]
     process = start_program(program, run, args, tmp_path)
     try:
-        code = process.wait(20)
+        code = process.wait(DEADLINE_S)
     finally:
         process.kill()
         process.wait()
@@ -197,7 +197,7 @@ def test_collector_starts(place, run, tmp_path):
             assert "anon_inode:[eventpoll]" in files.values(), files
             process.terminate()
             assert watch.until("bye")[1].reason == pb.Bye.SHUTDOWN
-        assert process.wait(20) == run.code
+        assert process.wait(DEADLINE_S) == run.code
     finally:
         process.kill()
         process.wait()
@@ -221,7 +221,7 @@ def test_nobody_reads_the_log(place):
         wait_until(lambda: answers(path) or process.poll() is not None, "it answers")
         assert answers(path).version
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(DEADLINE_S) == 0
     finally:
         process.kill()
         process.wait()

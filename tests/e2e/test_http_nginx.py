@@ -198,11 +198,15 @@ def test_log(server, sides, place):
 
 
 def test_latency(server, sides):
-    """Slow answers take at least what the server took, and mostly what its log says."""
+    """Slow answers take at least what the server took, and less than who asked has waited."""
+    waited = {}
     for number in range(SLOW):
         with socket.create_connection(("127.0.0.1", server.port)) as client:
-            delay = DELAYS_S[number % len(DELAYS_S)]
-            client.sendall(f"GET /slow/{delay}/{number} HTTP/1.0\r\nHost: h\r\n\r\n".encode())
+            target = f"/slow/{DELAYS_S[number % len(DELAYS_S)]}/{number}"
+            begin = time.monotonic()
+            client.sendall(f"GET {target} HTTP/1.0\r\nHost: h\r\n\r\n".encode())
+            assert client.recv(4096)
+            waited[target] = time.monotonic() - begin
             while client.recv(4096):
                 pass
     wait_until(lambda: len(server.log()) == SLOW, "the log is written")
@@ -215,7 +219,6 @@ def test_latency(server, sides):
     servers, clients = told
     assert servers.keys() == clients.keys() == logged.keys()
     for target, seconds in servers.items():
-        assert float(target.split("/")[2]) <= seconds <= clients[target]
+        assert float(target.split("/")[2]) <= seconds <= clients[target] <= waited[target]
     off = [abs(servers[target] - seconds) for target, seconds in logged.items()]
     print(f"off by {statistics.median(off) * 1000:.1f} ms, at most {max(off) * 1000:.1f} ms")
-    assert statistics.median(off) < 0.02  # a machine that is busy delays the server's own clock

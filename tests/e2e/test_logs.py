@@ -16,7 +16,7 @@ import pytest
 import netwatch_pb2 as pb
 import prometheus
 import wire
-from harness import ALICE, BOB, PYTHON, wait_until
+from harness import ALICE, BOB, PYTHON, wait_until, with_more_time
 
 METRICS = {"connects.log": "connection", "packets.log": "packet", "err.log": "error"}
 
@@ -361,11 +361,18 @@ def test_restart(log, pair, number):
 
 
 def test_duration_and_account(log, pair):
-    logs = log("--port", pair[2]["port"], "--duration", "1s", "--interval", "1000h")
-    hang_up(pair, *talk(pair, "x"))
-    assert logs.client.wait() == 0
-    totals = logs.client.totals()
-    assert totals["matched"] == totals["delivered"] > 12
+    def all_is_told(seconds):
+        logs = log("--port", pair[2]["port"], "--duration", f"{seconds}s", "--interval", "1000h",
+                   subscribed=False)
+        wait_until(lambda: "subscribed" in logs.client.err.text()
+                   or logs.client.process.poll() is not None, "it begins, or is over")
+        hang_up(pair, *talk(pair, "x"))
+        assert logs.client.wait() == 0
+        totals = logs.client.totals()
+        assert totals["matched"] == totals["delivered"]
+        return totals["matched"] > 12
+
+    assert with_more_time(all_is_told, 1, 5, 30)
 
 
 def test_directories(log, netwatch, directory, place):

@@ -94,7 +94,8 @@ class Scene:
         """All, of which the witnesses have seen the same."""
         wait_quiet(self.client, self.server)
         events = told_packets(self.watch)
-        check_same(events, [one for each in self.witnesses for one in each.segments()])
+        seen = [one for each in self.witnesses for one in each.segments()]
+        check_same(events, seen, sent_again(*self.namespaces))
         return [event["packet"] | {"connection": event["connection"]} for event in events]
 
 

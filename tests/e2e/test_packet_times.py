@@ -8,8 +8,9 @@ import time
 import pytest
 
 import netns
-from harness import V4, V6, scaled
-from layers import MS, connected, data, expected_stages, since, stages, told, usable
+from harness import V4, V6, in_time, scaled
+from layers import MS, UNREAD_S, connected, data, expected_stages, firsts, since, stages, told
+from layers import usable
 from packets import packets, pair  # noqa: F401, fixtures
 
 
@@ -33,12 +34,15 @@ def test_stages(request, collector, packets, connected, address):
     events = told(watch)
     family = 6 if ":" in address else 4
     for direction in "TX", "RX":
-        segments = data(events, direction, both.port)
+        segments = firsts(data(events, direction, both.port))
         assert len(segments) == len(moments)
         for event, (sent, read) in zip(segments, moments):
             known = stages(event)
-            assert list(known) == expected_stages(hooks, direction, family, not apart), event
             begin, end = sent[0], sent[1] if direction == "TX" else read[1]
+            names = expected_stages(hooks, direction, family, not apart)
+            if end - begin > 1e9 * UNREAD_S and "app_ns" not in known:
+                names.remove("app_ns")
+            assert list(known) == names, event
             assert 0 < sum(known.values()) <= end - begin, event
     for event in events:
         if not event["packet"]["length"]:
@@ -50,16 +54,19 @@ def test_slow_reader(packets, connected):
     both = connected()
     watch = packets("-t", "--lport", both.port)
     both.open()
-    sent, arrived = both.client.timed_send(fd=both.near, count=100)
-    both.wait_arrived(100)
-    time.sleep(0.05)
-    begin, end = both.server.timed_receive(fd=both.far, count=100)
+
+    def read_late():
+        sent, _ = both.client.timed_send(fd=both.near, count=100)
+        both.wait_arrived(100)
+        arrived = time.monotonic_ns()
+        time.sleep(0.05)
+        return sent, arrived, *both.server.timed_receive(fd=both.far, count=100)
+
+    sent, arrived, begin, end = in_time(read_late, UNREAD_S)
     both.close()
-    (event,) = data(told(watch), "RX", both.port)
-    known = stages(event)
-    assert begin - arrived <= sum(known.values())
-    assert 50 * MS <= known.pop("app_ns") <= end - sent
-    assert sum(known.values()) < 40 * MS
+    known = stages(firsts(data(told(watch), "RX", both.port))[-1])
+    assert 50 * MS <= begin - arrived <= known.pop("app_ns") <= end - sent
+    assert sum(known.values()) <= arrived - sent
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", V4[1]])
@@ -71,18 +78,19 @@ def test_held_back(request, collector, packets, connected, address):
     watch = packets("-t", "--rport", both.port)
     both.open()
     both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=1)
-    sent, _ = both.client.timed_send(fd=both.near, count=100)
+    sent, held = both.client.timed_send(fd=both.near, count=100)
     time.sleep(0.05)
+    released = time.monotonic_ns()
     both.client.option(fd=both.near, level=socket.IPPROTO_TCP, name=socket.TCP_CORK, value=0)
     _, end = both.server.timed_receive(fd=both.far, count=100)
     both.close()
-    (event,) = data(told(watch), "TX", both.port)
+    event = firsts(data(told(watch), "TX", both.port))[0]
     known = stages(event)
     family = 6 if ":" in address else 4
     names = expected_stages(usable(collector), "TX", family, not apart)
     assert list(known) == names, event
-    assert 50 * MS <= known.pop(names[0]) <= end - sent
-    assert sum(known.values()) < 40 * MS
+    assert 50 * MS <= released - held <= known.pop(names[0]) <= end - sent
+    assert sum(known.values()) <= end - released
 
 
 def test_parts(packets, connected):
@@ -90,12 +98,17 @@ def test_parts(packets, connected):
     both = connected()
     watch = packets("-t", "--lport", both.port)
     both.open()
-    both.client.send(fd=both.near, count=1000)
-    both.server.receive(fd=both.far, count=999)
-    time.sleep(0.05)
-    both.server.receive(fd=both.far, count=1)
+
+    def read_in_parts():
+        both.client.send(fd=both.near, count=1000)
+        both.server.receive(fd=both.far, count=999)
+        time.sleep(0.05)
+        both.server.receive(fd=both.far, count=1)
+
+    in_time(read_in_parts, UNREAD_S)
     both.close()
-    (event,) = data(told(watch), "RX", both.port)
+    event = firsts(data(told(watch), "RX", both.port))[-1]
+    assert event["packet"]["length"] == 1000
     assert 50 * MS <= stages(event)["app_ns"] < 1000 * MS
 
 
@@ -113,14 +126,11 @@ def test_coalesced(packets, connected):
     begin, end = both.server.timed_receive(fd=both.far, count=count * size)
     waited = time.monotonic() - sent
     both.close()
-    first_of = {}  # a slow machine may send one again
-    for event in data(told(watch), "RX", both.port):
-        first_of.setdefault(event["packet"]["seq"], event)
-    segments = list(first_of.values())
+    segments = firsts(data(told(watch), "RX", both.port))
     assert sum(event["packet"]["length"] for event in segments) == count * size
     assert len(segments) == count
     timed = [one for one in segments if "app_ns" in stages(one)]
-    assert waited > 0.9 or timed == segments
+    assert waited > UNREAD_S or timed == segments
     read = [since(one, segments[0]) + sum(stages(one)[name] for name in stages(one)
                                           if name not in ("mac_ns", "ip_ns")) for one in timed]
     assert not timed or max(read) - min(read) <= end - begin
@@ -148,16 +158,17 @@ def test_queueing_discipline(pair, packets, connected):
     watch = packets("-t", "--port", both.port)
     both.open()
     delay(here)
+    begin = time.monotonic_ns()
     both.client.sends_each(fd=both.near, count=2, size=1400)
     both.server.receive(fd=both.far, count=2 * 1400)
+    spent = time.monotonic_ns() - begin
     both.close()
     events = told(watch)
-    segments = data(events, "TX", both.port)
-    known = stages(segments[-1])
-    assert 99 * MS <= known.pop("qdisc_ns") < 1000 * MS, segments
-    assert sum(known.values()) < 50 * MS, segments
-    received = data(events, "RX", both.port)
-    assert all(sum(stages(one).values()) < 50 * MS for one in received), received
+    sent, received = (firsts(data(events, direction, both.port)) for direction in ("TX", "RX"))
+    known = stages(sent[-1])
+    assert 99 * MS <= known.pop("qdisc_ns") <= spent, sent
+    assert sum(known.values()) <= spent - 99 * MS, sent
+    assert sum(stages(received[-1]).values()) <= spent - 99 * MS, received
 
 
 def drop_once(namespace, length):
@@ -183,7 +194,8 @@ def test_lost_segment(pair, packets, connected):
     events = told(watch)
     sent, received = (data(events, direction, both.port) for direction in ("TX", "RX"))
     lost = next(one["packet"]["seq"] for one in sent if one["packet"]["length"] == 777)
-    assert len(received) == len({one["packet"]["seq"] for one in received}) == 4, received
+    received = firsts(received)
+    assert len(received) == 4, received
     again = next(one for one in received if one["packet"]["seq"] == lost)
     early = [one for one in received if one["packet"]["seq"] > lost and since(again, one) > 0]
     assert early

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from harness import ALICE, BOB, V4, V6, scaled, wait_until
-from layers import connected, data, stages, told
+from harness import ALICE, BOB, V4, V6, in_time, scaled, wait_until
+from layers import UNREAD_S, connected, data, firsts, stages, told
 from packets import packets, pair  # noqa: F401, fixtures
 
 STREAM = scaled(100 << 20)  # bytes
@@ -85,16 +85,25 @@ def test_close_with_unread_data(packets, connected):
     """It is told then, and nobody has read it."""
     both = connected()
     watch = packets("-t", "--lport", both.port)
-    both.open()
-    both.client.send(fd=both.near, count=100)
-    both.wait_arrived(100)
-    assert not data(watch.events(), "RX", both.port)
-    both.server.close(fd=both.far)
-    wait_until(lambda: data(watch.events(), "RX", both.port), "it is told at close", 0.9)
-    both.client.receive_end(fd=both.near)
-    both.client.close(fd=both.near)
-    (event,) = data(told(watch), "RX", both.port)
-    assert "app_ns" not in stages(event) and stages(event)
+
+    def received():
+        return firsts(data(watch.events(), "RX", both.port))
+
+    def tell_at_close():
+        both.open()
+        before = len(received())
+        both.client.send(fd=both.near, count=100)
+        both.wait_arrived(100)
+        waits = len(received()) == before
+        both.server.close(fd=both.far)
+        wait_until(lambda: len(received()) > before, "it is told at close")
+        both.client.receive_end(fd=both.near)
+        both.client.close(fd=both.near)
+        return waits
+
+    assert in_time(tell_at_close, UNREAD_S)
+    told(watch)
+    assert all("app_ns" not in stages(event) and stages(event) for event in received())
 
 
 def test_unread(packets, connected):
@@ -110,7 +119,7 @@ def test_unread(packets, connected):
     both.client.send(fd=both.near, count=50)
     both.server.receive(fd=both.far, count=50)
     both.close()
-    old, new = data(told(watch), "RX", both.port)
+    old, new = firsts(data(told(watch), "RX", both.port))
     assert "app_ns" not in stages(old) and "app_ns" in stages(new)
 
 
@@ -124,9 +133,13 @@ def test_more_than_is_kept(packets, connected):
     both.server.tell("receive", fd=both.far, count=WARM)
     both.client.send(fd=both.near, count=WARM)
     both.server.answer()
-    both.client.sends_each(fd=both.near, count=count, size=size)
-    both.wait_arrived(count * size)
-    both.server.receive(fd=both.far, count=count * size)
+
+    def read_late():
+        both.client.sends_each(fd=both.near, count=count, size=size)
+        both.wait_arrived(count * size)
+        both.server.receive(fd=both.far, count=count * size)
+
+    in_time(read_late, UNREAD_S)
     both.close()
     without, events = told(plain), told(timed)
     check_same(events, without)

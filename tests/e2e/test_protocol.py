@@ -98,7 +98,7 @@ def test_two_in_one_write(serving):
     with wire.Connection(serving.socket, greet=False) as connection:
         connection.socket.sendall(
             wire.frame(wire.hello())
-            + wire.frame(subscription())
+            + wire.frame(subscription(rport=wire.ports(1)))
             + wire.frame(pb.Request(unsubscribe=pb.Unsubscribe()))
         )
         connection.expect("hello")
@@ -281,7 +281,7 @@ def test_aborted_connections(serving):
 @pytest.mark.own_collector
 def test_shutdown_says_bye(collector):
     with wire.Connection(collector.socket) as watch, wire.Connection(collector.socket) as idle:
-        watch.subscribe()
+        watch.subscribe(rport=wire.ports(1))
         collector.stop()
         bye = watch.until("bye")[1]
         assert bye.reason == pb.Bye.SHUTDOWN

@@ -15,6 +15,7 @@ from harness import ALICE, CONN, wait_until
 
 WATCH = *CONN, "-v"
 JSON = *WATCH, "-o", "json"
+END_S = 20  # at once, or after the duration; on a busy machine
 
 
 @pytest.fixture
@@ -268,13 +269,13 @@ def test_stats_are_sums(again, stub):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, None])
 def test_end_while_waiting(again, stub, options, code, number):
     """By a signal, or by --duration. What happens meanwhile nobody tells."""
-    client = again(*options, *([] if number else ["--duration", "500ms"]))
+    client = again(*options, *([] if number else ["--duration", "2s"]))
     stub.live().close()
     stub.close()
     waits(client)
     begin = time.monotonic()
     assert (client.stop(number) if number else client.wait()) == code, client
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < END_S
     stub.open()
 
 

@@ -60,7 +60,7 @@ def answers(path):
 
 
 def test_ends_by_itself(run):
-    process = run("--events conn -o json --duration 3s")
+    process = run("--events conn -o json --no-existing --comm perl -c 6")
     code, events = finish(process)
     assert code == 0, process.err.text()
     assert "loopback traffic" in process.err.text()
@@ -78,7 +78,7 @@ def test_code_of_the_client(run):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ends_with_a_signal(run, number):
     """Ctrl-C goes to all of the terminal's processes, TERM to the script."""
-    process = run("--events conn -o json -c 1000")
+    process = run("--events conn -o json --comm perl -c 1000")
     wait_until(lambda: len(process.out.lines) > 3, "events")
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
@@ -91,7 +91,7 @@ def test_ends_with_a_signal(run, number):
 
 def test_uses_one_that_runs(run, collector):
     """And leaves it running."""
-    process = run("--events conn -o json --duration 1s", socket=collector.socket)
+    process = run("--events conn -o json -c 1", socket=collector.socket)
     code, events = finish(process)
     assert code == 0 and events
     assert "already" in process.err.text()

@@ -314,7 +314,7 @@ def service(place, systemd):
 
     systemd.install(
         module.SERVICE,
-        module.service_unit(place, log="/run/said", WatchdogSec="1", StartLimitBurst="99"),
+        module.service_unit(place, log="/run/said", WatchdogSec="3", StartLimitBurst="99"),
     )
     path = place.new_path("service")
     text = (module.UNITS / module.SOCKET).read_text()

@@ -205,7 +205,8 @@ def test_status_shows_only_own(collector, subscribe, netwatch):
 
 def start_cycles(place, socket, uid):
     """cycles.py as a user."""
-    budget = ["--count", str(CYCLES)] if CYCLES else ["--seconds", str(CYCLES_SECONDS)]
+    budget = ["--seconds", str(CYCLES_SECONDS), "--least", "10"]
+    budget = ["--count", str(CYCLES)] if CYCLES else budget
     return subprocess.Popen(
         [PYTHON, place.path / "cycles.py", socket, *budget],
         user=uid, group=uid, extra_groups=[], env=place.environment, cwd="/",
