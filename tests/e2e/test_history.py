@@ -4,8 +4,6 @@ live, byte for byte, once each, and nothing that the viewer could not have seen.
 
 import grp
 import json
-import re
-import subprocess
 import time
 from pathlib import Path
 
@@ -13,53 +11,16 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, CAROL, SANITIZED, SERVICE_USER, Collector, scaled, wait_until
+from harness import ALICE, BOB, CAROL, SANITIZED, SERVICE_USER, scaled, wait_until
+from history import ALL, remembered, without_losses
+from history import collector, past, served, shared  # noqa: F401, fixtures
 from test_containers import CHOICES, cgroups, containers, start  # fixtures
 from test_filters import OPTIONS, two_servers
 from test_http import SECRET, Talk, get, head, ok
 
 assert cgroups and containers and start and two_servers
 
-EVENTS = 50000
-ALL = 10**9
 QUIET = "conn,retransmit,error,congestion,http"
-
-
-def remembering(place, *options, **more):
-    """A collector whose history has begun."""
-    collector = Collector(place, *options, **more)
-    wait_until(collector.links, "the history begins")
-    return collector
-
-
-@pytest.fixture(scope="module")
-def shared(request):
-    collector = remembering(request.config.netwatch_place, "--history", str(EVENTS))
-    yield collector
-    collector.stop()
-
-
-@pytest.fixture
-def collector(shared):
-    """Of the file: its history is never asked about other ports than the test's own."""
-    assert shared.process.poll() is None, f"a test before ended it: {shared.text()}"
-    return shared
-
-
-@pytest.fixture
-def past(netwatch):
-    """What the history has: the lines of `netwatch subscribe --last ... --no-follow`. Somebody
-    else on this host may flood the ring at any time: of losses only who asks for them is told."""
-
-    def run(*options, events="conn", code=0, losses=False, **more):
-        if "--last" not in options and "--since" not in options:
-            options += "--last", ALL
-        client = netwatch("subscribe", "--events", events, "-o", "json", "--no-follow", *options,
-                          **more)
-        assert client.wait() == code, client
-        return [line for line in client.out.lines if losses or not line.startswith(b'{"lost"')]
-
-    return run
 
 
 def later_than(lines, moment):
@@ -237,30 +198,6 @@ def test_scope_is_of_the_kernel(past, netwatch, actor):
 # ----------------------------------------------------------- which part of it
 
 
-def without_losses(events):
-    return [event for event in events if not event.HasField("lost")]
-
-
-def remembered(path, last=None, since_ms=None, closed=True, uid=None, **criteria):
-    """The events that no_follow brings."""
-    with wire.Connection(path, uid=uid) as connection:
-        connection.send(pb.Request(subscribe=pb.Subscribe(
-            category=["conn"], closed=closed, last=last, since_ms=since_ms, no_follow=True,
-            filter=pb.Filter(**criteria))))
-        events, bye = connection.until("bye")
-        assert bye.reason == pb.Bye.DONE and not bye.totals.matched and not bye.totals.delivered
-        return without_losses(events)
-
-
-@pytest.fixture
-def served(actor, collector):
-    """(port, a client of its server)"""
-    server = actor()
-    port = server.server()
-    server.drop_served()
-    return port, actor()
-
-
 def test_last(collector, served, netwatch, past):
     port, client = served
     client.connects(count=30, address="127.0.0.1", port=port)
@@ -391,6 +328,20 @@ def test_seam(collector, served):
     assert len(set(seams)) > rounds // 2
 
 
+def test_unsubscribe_ends_it(collector, served):
+    """In the middle: what is left of the history does not come, and the account does."""
+    port, client = served
+    client.connects(count=1500, address="127.0.0.1", port=port)
+    with wire.Connection(collector.socket) as watch:
+        watch.send(pb.Request(subscribe=pb.Subscribe(
+            category=["conn"], closed=True, last=ALL, filter=pb.Filter(rport=wire.ports(port)))))
+        watch.expect("event")
+        watch.send(pb.Request(unsubscribe=pb.Unsubscribe()))
+        while watch.reply().WhichOneof("reply") != "bye":
+            pass
+        watch.expect_closed()
+
+
 # ------------------------------------------------------------------ list --all
 
 
@@ -417,168 +368,3 @@ def test_list_all(served, subscribe, netwatch):
         assert sum(b'"CLOSE"' in line for line in listed.out.lines) == count
     stranger = netwatch("list", "-a", "--port", port, "-o", "json", uid=BOB)
     assert stranger.wait() == 0 and not any(b'"conn"' in line for line in stranger.out.lines)
-
-
-# ----------------------------------------------------------- bounds and losses
-
-
-def held(collector):
-    return wire.status(collector.socket).history
-
-
-def test_bounded(start_collector, actor, netwatch):
-    """No more events than asked for, the last ones, and no more memory for it."""
-    collector = start_collector("--history", "500")
-    wait_until(collector.links, "the history begins")
-    server, client = actor(), actor()
-    port = server.server()
-    server.drop_served()
-
-    def connect(count):
-        client.connects(count=count, address="127.0.0.1", port=port)
-
-    connect(scaled(300))
-    wait_until(lambda: held(collector).events == 500, "it is full")
-    before = int(collector.status("VmRSS").split()[0])
-    connect(scaled(3000))
-    grown = int(collector.status("VmRSS").split()[0]) - before
-    wait_until(lambda: len(remembered(collector.socket, last=3, rport=wire.ports(port))) == 3, "it")
-    status = held(collector)
-    assert status.events == status.events_max == 500 and status.bytes <= 500 * 1024
-    assert SANITIZED or grown < 2048, f"{grown} KiB more"
-    assert status.oldest.ToNanoseconds() > time.time_ns() - 600 * 10**9
-    shown = netwatch("status", socket=collector.socket)
-    assert shown.wait() == 0
-    assert re.search(rb"^history +500 of 500 events, \d+ KiB, since 20", b"".join(shown.out.lines),
-                     re.M)
-    shown = netwatch("status", "-o", "json", socket=collector.socket)
-    assert shown.wait() == 0 and shown.events()[0]["history"]["events"] == 500
-
-
-def test_restart_forgets(start_collector, actor, past):
-    collector = start_collector("--history", "1000")
-    wait_until(collector.links, "the history begins")
-    server = actor()
-    port = server.server()
-    actor().connects(count=5, address="127.0.0.1", port=port)
-    wait_until(lambda: past("-a", "--dport", port, socket=collector.socket)[14:], "it is there")
-    collector.stop()
-    again = start_collector("--history", "1000", socket=collector.socket)
-    assert past("-a", "--dport", port, socket=again.socket) == []
-
-
-def test_losses_are_told(start_collector, actor, past):
-    """What the ring had no room for is nobody knows whose: everybody is told, at its place, and
-    not how many."""
-    collector = start_collector("--history", "5000", "--ring", "16K")
-    wait_until(collector.links, "the history begins")
-    server, client = actor(), actor()
-    port = server.server()
-    server.drop_served()
-    client.connects(count=2, address="127.0.0.1", port=port)
-    collector.pause()
-    client.connects(count=100, address="127.0.0.1", port=port)
-    collector.resume()
-
-    def complete():
-        client.connects(count=1, address="127.0.0.1", port=port)
-        lines = past("-a", "--dport", port, losses=True, socket=collector.socket, uid=ALICE)
-        return b'"lost"' not in lines[-1] and any(b'"lost"' in line for line in lines) and lines
-
-    events = [json.loads(line) for line in wait_until(complete, "the loss is told")]
-    lost = [event["lost"] for event in events if "lost" in event]
-    assert all(loss["cause"] == "KERNEL_RING" and "count" not in loss for loss in lost)
-    places = [n for n, event in enumerate(events) if "lost" in event]
-    assert places[-1] >= 6 and events[places[-1]]["lost"]["last"] <= events[-1]["time"]
-    stranger = past("--dport", 1, losses=True, socket=collector.socket, uid=BOB)
-    assert all(b'"lost"' in line for line in stranger) and len(stranger) >= len(lost)
-    past("--fail-on-loss", "--dport", port, socket=collector.socket, code=6)
-
-
-def test_slow_reader(start_collector, actor):
-    """It gets all of the history, in portions as it reads, and then what happened meanwhile."""
-    collector = start_collector("--history", "30000", "--queue", "1M")
-    wait_until(collector.links, "the history begins")
-    server, client = actor(), actor()
-    port = server.server()
-    server.drop_served()
-    count = scaled(3000)
-
-    def connects(number):
-        client.connects(count=number, address="127.0.0.1", port=port)
-
-    connects(count)
-    criteria = {"rport": wire.ports(port)}
-    wait_until(lambda: len(remembered(collector.socket, last=1, **criteria)), "it is remembered")
-    with wire.Connection(collector.socket) as control, wire.Connection(collector.socket) as slow:
-        control.subscribe(**criteria)
-        slow.send(pb.Request(subscribe=pb.Subscribe(
-            category=["conn"], closed=True, last=ALL, filter=pb.Filter(**criteria))))
-        wait_until(lambda: len(wire.status(collector.socket).subscription) == 2, "it is live")
-        connects(100)
-        assert len(control.events(300)) == 300
-        waiting = max(entry.queue_bytes
-                      for entry in wire.status(collector.socket).subscription)
-        assert waiting < 192 << 10, waiting
-        before = without_losses(slow.until("subscribed")[0])
-        after, totals = slow.unsubscribe()
-    assert len(before) == 3 * count and len(after) == totals.delivered == 300
-    ids = [(event.connection.id, event.conn.event) for event in before + after]
-    assert len(set(ids)) == len(ids)
-
-
-def test_overtaken(start_collector, actor):
-    """Whoever reads more slowly than the history forgets is told so."""
-    collector = start_collector("--history", "20000")
-    wait_until(collector.links, "the history begins")
-    server, client = actor(), actor()
-    port = server.server()
-    server.drop_served()
-    criteria = {"rport": wire.ports(port)}
-
-    def connect(until):
-        wait_until(lambda: client.connects(count=1000, address="127.0.0.1", port=port) and until(),
-                   "the history is full of it")
-
-    # 6000 are more than a socket and a portion hold.
-    connect(lambda: len(remembered(collector.socket, last=ALL, **criteria)) > 6000)
-    with wire.Connection(collector.socket) as slow:
-        slow.send(pb.Request(subscribe=pb.Subscribe(
-            category=["conn"], closed=True, last=ALL, no_follow=True,
-            filter=pb.Filter(**criteria))))
-        slow.expect("event")
-        began = time.time_ns()
-        connect(lambda: held(collector).oldest.ToNanoseconds() > began)
-        events, _ = slow.until("bye")
-    lost = [event.lost for event in events if event.HasField("lost")]
-    overtaken = [loss for loss in lost if loss.cause == pb.Lost.SUBSCRIBER_QUEUE]
-    assert len(overtaken) == 1 and overtaken[0].first.ToNanoseconds() > 0, lost
-    assert overtaken[0].last.ToNanoseconds() >= began
-    assert not any(loss.HasField("count") for loss in lost)
-
-
-def test_unsubscribe_ends_it(collector, served):
-    """In the middle: what is left of the history does not come, and the account does."""
-    port, client = served
-    client.connects(count=1500, address="127.0.0.1", port=port)
-    with wire.Connection(collector.socket) as watch:
-        watch.send(pb.Request(subscribe=pb.Subscribe(
-            category=["conn"], closed=True, last=ALL, filter=pb.Filter(rport=wire.ports(port)))))
-        watch.expect("event")
-        watch.send(pb.Request(unsubscribe=pb.Unsubscribe()))
-        while watch.reply().WhichOneof("reply") != "bye":
-            pass
-        watch.expect_closed()
-
-
-@pytest.mark.parametrize("value", ["", "-1", "x", "1.5", "1000001", "99999999999999999999"])
-def test_bad_size(place, value):
-    done = subprocess.run([place.collector, "--history", value], capture_output=True, text=True,
-                          env=place.environment, timeout=60, check=False)
-    assert done.returncode == 2 and f'bad --history "{value}"' in done.stderr, done
-
-
-def test_without(start_collector):
-    """0 is none: nothing is attached, and status has no history."""
-    collector = start_collector("--history", "0")
-    assert not collector.links() and not wire.status(collector.socket).HasField("history")
