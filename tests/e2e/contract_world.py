@@ -56,7 +56,7 @@ class World:
     @functools.cached_property
     def remembering(self):
         """A collector whose history has two connections to remembered_port, and their ends."""
-        collector = self.start_collector("--history", "200000")
+        collector = self.start_collector("--history", "500000", "--ring", "16M")
         wait_until(collector.links, "the history begins")
         listener = self.server.listen()
         self.remembered_port = listener["port"]
