@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The life of a socket: who owns it, what became of it (category conn), and walks over
- * those that exist. Attached whenever anything is, since every category needs the owner.
+ * The life of a socket: who owns it, what became of it (category conn); and walks over those that
+ * exist (walk.bpf.h). Attached whenever anything is, since every category needs the owner.
  */
-#include "conn.bpf.h"
-#include "known.bpf.h"
-#include "tcpinfo.bpf.h"
+#include "walk.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -29,37 +27,6 @@ struct {
 
 struct grace_inner grace_value SEC(".maps");
 
-/* A walk and a hook may come at the same time: who comes second finds it CHANGING and leaves. */
-static __always_inline void set_owner(struct nw_socket *w, struct task_struct *task, __u32 owner)
-{
-	struct task_struct *leader = task->group_leader;
-	__u32 old = READ(w->owner);
-
-	if (old >= owner || __sync_val_compare_and_swap(&w->owner, old, NW_OWNER_CHANGING) != old)
-		return;
-	w->pid = task->tgid;
-	__builtin_memset(w->comm, 0, sizeof(w->comm));
-	bpf_core_read_str(w->comm, sizeof(w->comm), &leader->comm);
-	WRITE(w->owner, owner);
-	WRITE(w->generation, w->generation + 1);
-}
-
-/*
- * The caller of this hook is the socket's user exactly if it holds the socket's lock:
- * softirqs do not take it (sk_lock.owned), whoever they interrupted. Kernel threads that
- * do are nobody's process.
- */
-static __always_inline void owner_from_current(struct tcp_sock *tp, struct nw_socket *w)
-{
-	struct task_struct *task;
-
-	if (!nw_sk(tp)->sk_lock.owned)
-		return;
-	task = bpf_get_current_task_btf();
-	if (!(task->flags & PF_KTHREAD))
-		set_owner(w, task, NW_OWNER_USED_SOCKET);
-}
-
 /* A new life begins in this storage, which a clone or an earlier connection left behind. */
 static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 {
@@ -72,19 +39,6 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	nw_reset_retransmits(w);
 	w->known = 0;
 	WRITE(w->generation, w->generation + 1);
-}
-
-/* False: it lives no longer than this event, and nothing can wait in it. */
-static __always_inline bool is_stored(const struct nw_socket *w)
-{
-	return w->session != 0;
-}
-
-/* For those who learn of a segment and not of its socket. */
-static __always_inline void remember(struct tcp_sock *tp, struct nw_socket *w)
-{
-	if (READ(shared.want[NW_WANT_ERROR]) && is_stored(w) && nw_remember(tp, w))
-		__sync_fetch_and_add(&shared.no_place, 1);
 }
 
 /* Both return the flags of what they parked; not 0: it is to be told now. */
@@ -315,127 +269,4 @@ SEC("tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(nw_receive, struct sock *sk)
 {
 	return used(sk);
-}
-
-static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *tp,
-				  struct nw_socket *w)
-{
-	struct nw_row row = {};
-	struct sock *sk = nw_sk(tp);
-	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
-	struct cgroup_subsys_state *parent;
-
-	nw_fill_connection(&row.connection, tp, w, bpf_get_socket_cookie(sk), sk->sk_uid.val,
-			   sk->__sk_common.skc_state);
-	for (int i = 0; i < NW_ANCESTORS && cgroup; i++) {
-		row.ancestors[i] = nw_cgroup_id(cgroup);
-		parent = cgroup->self.parent;
-		cgroup = parent ? parent->cgroup : NULL;
-	}
-	row.told_ns = w->told_ns;
-	row.parked = w->parked != 0;
-	bpf_seq_write(meta->seq, &row, sizeof(row));
-	return 0;
-}
-
-static __noinline int emit_counters(struct bpf_iter_meta *meta, struct tcp_sock *tp,
-				    struct nw_socket *w)
-{
-	struct nw_counters counters;
-
-	nw_fill_counters(&counters, tp, w, nw_sk(tp)->__sk_common.skc_state, bpf_ktime_get_ns());
-	bpf_seq_write(meta->seq, &counters, sizeof(counters));
-	return 0;
-}
-
-/*
- * A struct nw_full_row goes to the iterator's reader; one socket may have several. In two parts,
- * since a stack has no room for both.
- */
-static __always_inline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp,
-				    struct nw_socket *w)
-{
-	emit_socket(meta, tp, w);
-	return emit_counters(meta, tp, w);
-}
-
-/* Sockets that a process holds open, of all network namespaces. */
-SEC("iter/task_file")
-int nw_walk_files(struct bpf_iter__task_file *ctx)
-{
-	struct nw_socket uncached = {}, *w = NULL;
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct socket *socket;
-	struct tcp_sock *tp;
-
-	if (!task || !file)
-		return 0;
-	socket = bpf_sock_from_file(file);
-	if (!socket || !socket->sk)
-		return 0;
-	tp = nw_tcp_sock(socket->sk);
-	/* Looked at first: what connects or listens from now on tells so itself. */
-	if (!tp || nw_sk(tp)->__sk_common.skc_state == TCP_CLOSE)
-		return 0;
-	if (shared.attached)
-		w = nw_storage_if_possible(tp, nw_storage(tp, 0), &uncached);
-	if (!w)
-		w = &uncached;
-	set_owner(w, task, NW_OWNER_HOLDS_FILE);
-	if (!w->role && nw_sk(tp)->__sk_common.skc_state == TCP_LISTEN) {
-		w->role = NW_ROLE_SERVER;
-		WRITE(w->generation, w->generation + 1);
-	}
-	remember(tp, w);
-	return emit_row(ctx->meta, tp, w);
-}
-
-/* Sockets that are being watched; tells what is parked for too long. */
-SEC("iter/bpf_sk_storage_map")
-int nw_walk_storage(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct sock *sk = ctx->sk;
-	struct nw_socket *w;
-	struct tcp_sock *tp;
-	__u64 since;
-
-	if (!sk || !ctx->value)
-		return 0;
-	tp = nw_tcp_sock(sk);
-	if (!tp || sk->__sk_common.skc_state == TCP_CLOSE)
-		return 0;
-	w = nw_storage(tp, 0);
-	if (!w)
-		return 0;
-	since = PARKED_STAGE(w->parked) == NW_CONN_OPEN ? w->born_ns : w->established_ns;
-	if (w->parked && (bpf_ktime_get_ns() - since) >> NW_PARK_SHIFT)
-		unpark(tp, w);
-	remember(tp, w);
-	return emit_row(ctx->meta, tp, w);
-}
-
-/* A cgroup and those above it: their ids go to the iterator's reader. */
-SEC("iter/cgroup")
-int nw_walk_cgroups(struct bpf_iter__cgroup *ctx)
-{
-	struct cgroup *cgroup = ctx->cgroup;
-	__u64 id;
-
-	if (!cgroup)
-		return 0;
-	id = nw_cgroup_id(cgroup);
-	bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
-	return 0;
-}
-
-/* Nobody is subscribed any more: a listener's storage would cost each accept a copy. */
-SEC("iter/bpf_sk_storage_map")
-int nw_forget(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct sock *sk = ctx->sk;
-
-	if (sk && ctx->value)
-		bpf_sk_storage_delete(&sockets, sk);
-	return 0;
 }

@@ -28,7 +28,7 @@ struct nw_socket {
 	__u64 told_ns;	      /* its first event was told, or began to wait */
 	__u32 pid;
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
-	__u32 parked;	  /* see park in socket.bpf.c; 0: nothing waits */
+	__u32 parked;	  /* see park in conn.bpf.h; 0: nothing waits */
 	__u32 handshake_us;
 	__u32 session;	   /* of nw_shared, in which the rest was written */
 	__u32 owner;	   /* enum nw_owner */
