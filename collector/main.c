@@ -25,7 +25,7 @@
  *   history.c    the last events                         remember.c   the reader that keeps them
  *   recall.c     what a viewer gets of them              replay.c     in portions, as it reads
  *   cgroups.c    which cgroup is below which
- *   requests.c   what it may ask for                     scope.c      what it may see
+ *   requests*.c  what it may ask for                     scope.c      what it may see
  *   status.c     what the collector says of itself
  *   findings.c, hooks.c, netfilter.c  what this kernel can do, and why not
  */

@@ -9,6 +9,7 @@
 #include "event.h"
 #include "filter.h"
 #include "history.h"
+#include "kernel_side.h"
 #include "peer.h"
 #include "recall.h"
 #include "remember.h"
@@ -46,24 +47,54 @@ static bool is_over(unsigned n, uint64_t began_ns)
 	return n % CHECK == CHECK - 1 && event_monotonic() - began_ns > TURN_NS;
 }
 
-/* Backwards, to the first of the last events. */
+static bool is_from(const struct replay *r, const struct history_entry *entry)
+{
+	const struct nw_record *record = (const void *)entry->data;
+
+	return entry->kind != HISTORY_LOST && entry->unix_ns == r->range.from_ns &&
+	       record->connection.cookie == r->range.from_id;
+}
+
+/*
+ * An entry on the way backwards. True: it was the last one to look at. Of a record that made
+ * several events the first is to begin with.
+ */
+static bool looked_at(const struct peer *peer, struct replay *r, const struct history_entry *entry)
+{
+	bool hit = r->range.from_ns ? is_from(r, entry) : is_chosen(peer, entry);
+
+	if (hit) {
+		r->begin = r->next;
+		r->found++;
+	}
+	return r->range.from_ns ? r->found && !hit : r->found == r->range.last;
+}
+
+/* Of losses, those among the events, or all that there are when these are not enough. */
+static void begin_with_found(const struct history *history, struct replay *r)
+{
+	r->searching = false;
+	r->next = history_begin(history);
+	if (r->range.from_ns ? r->found != 0 : r->found == r->range.last)
+		r->next = r->begin;
+	else if (r->range.from_ns)
+		r->since_ns = r->range.from_ns;
+}
+
+/* Backwards, to the first of the last events, or to that from which it is to go on. */
 static void search(struct peer *peer)
 {
 	const struct history *history = history_of(peer);
 	uint64_t began_ns = event_monotonic();
 	struct replay *r = &peer->replay;
 
-	for (unsigned n = 0; r->next > history_begin(history) && r->found < r->range.last; n++) {
-		if (is_chosen(peer, history_get(history, --r->next))) {
-			r->begin = r->next;
-			r->found++;
-		}
+	for (unsigned n = 0; r->next > history_begin(history); n++) {
+		if (looked_at(peer, r, history_get(history, --r->next)))
+			break;
 		if (is_over(n, began_ns))
 			return;
 	}
-	r->searching = false;
-	/* Of losses, those among the events, or all that there are when these are not enough. */
-	r->next = r->found < r->range.last ? history_begin(history) : r->begin;
+	begin_with_found(history, r);
 }
 
 static void send_frame(struct peer *peer, const struct event_frame *frame)
@@ -195,7 +226,7 @@ void replay_start(struct peer *peer)
 		return;
 	history = history_of(peer);
 	r->end = history_end(history);
-	r->searching = r->range.last != 0;
+	r->searching = r->range.last || r->range.from_ns;
 	r->next = r->searching ? r->end : history_begin(history);
 	r->told_ns = r->since_ns;
 	r->running = true;

@@ -20,6 +20,8 @@ struct peer;
 struct replay_range {
 	uint64_t last;	   /* at most so many events; 0: all */
 	uint64_t since_ms; /* not older than that; 0: any */
+	uint64_t from_ns;  /* from the event of that Unix time, or what is newer; 0: any */
+	uint64_t from_id;  /* its socket's cookie; 0: it has none */
 };
 
 /* Of a peer. */
@@ -29,7 +31,7 @@ struct replay {
 	struct replay_range range;
 	uint64_t since_ns; /* Unix time */
 	uint64_t next;	   /* number of the entry to look at */
-	uint64_t begin;	   /* searching: the last of them that was chosen */
+	uint64_t begin;	   /* searching: the last of them that was chosen, if found */
 	uint64_t end;	   /* the first that is not of the history */
 	uint64_t told_ns;  /* Unix time of the last entry that was passed */
 	uint64_t found;	   /* searching: how many were chosen */

@@ -13,9 +13,9 @@
 #include "log.h"
 #include "peer.h"
 #include "probe.h"
-#include "remember.h"
 #include "reports.h"
 #include "requests.h"
+#include "requests_history.h"
 #include "server.h"
 #include "slots.h"
 #include "subscription.h"
@@ -49,6 +49,8 @@ static void handle_hello(struct peer *peer, const Netwatch__Request *request)
 	hello.program = (char *)(uintptr_t) "netwatch-collector " VERSION;
 	hello.epoch = peer->server->epoch;
 	hello.scope = peer->scope;
+	hello.has_history = 1;
+	hello.history = requests_keeps_history(peer);
 	hello.category = names;
 	for (size_t i = 0; i < n_categories; i++) {
 		if (!probe_refusal(peer->server->probe, categories[i]))
@@ -132,70 +134,30 @@ static bool set_interval(struct peer *peer, struct filter *filter,
 	return true;
 }
 
-/* False: there is no history, and it was refused. what: that wants it. */
-static bool has_history(struct peer *peer, const char *what)
+/* The number of a field that this collector does not know, of its own or of its place; 0: none. */
+static uint32_t unknown_field(const Netwatch__Subscribe *subscribe)
 {
-	const struct remember *remember = peer->server->remember;
+	const Netwatch__Place *from = subscribe->from;
+	const ProtobufCMessage *messages[] = {&subscribe->base, from ? &from->base : NULL,
+					      from && from->time ? &from->time->base : NULL};
 
-	if (remember && remember_works(remember))
-		return true;
-	peer_refuse(peer, NETWATCH__ERROR__CODE__UNAVAILABLE,
-		    remember
-			    ? "%s: the collector could not begin its history, which --history asks "
-			      "for; its log says why"
-			    : "%s: the collector keeps no history; it needs --history",
-		    what);
-	return false;
-}
-
-static bool begin_replay(struct peer *peer, const struct replay_range *range,
-			 const struct filter *filter, void (*done)(struct peer *peer))
-{
-	if (!replay_begin(peer, range, filter, done))
-		return true;
-	peer_refuse(peer, NETWATCH__ERROR__CODE__BUSY, "no memory for a replay of the history");
-	return false;
-}
-
-static void told_once(struct peer *peer)
-{
-	subscription_end(peer);
-}
-
-/* Its part of the history; false when it was refused. */
-static bool add_history(struct peer *peer, const struct filter *filter,
-			const Netwatch__Subscribe *subscribe)
-{
-	const struct replay_range range = {.last = subscribe->last,
-					   .since_ms = subscribe->since_ms};
-
-	if ((subscribe->has_last && !range.last) || (subscribe->has_since_ms && !range.since_ms)) {
-		peer_refuse(peer, INVALID, "subscribe: %s is 0, and at least 1",
-			    subscribe->has_last && !range.last ? "last" : "since_ms");
-		return false;
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		if (messages[i] && messages[i]->n_unknown_fields)
+			return messages[i]->unknown_fields[0].tag;
 	}
-	peer->once = subscribe->has_no_follow && subscribe->no_follow;
-	peer->reader.seamless = range.last || range.since_ms;
-	if (peer->once && (!peer->reader.seamless || peer->reader.existing)) {
-		peer_refuse(peer, INVALID,
-			    "subscribe: no_follow is for last and since_ms, without existing");
-		return false;
-	}
-	if (!peer->reader.seamless)
-		return true;
-	return has_history(peer, range.last ? "last" : "since") &&
-	       begin_replay(peer, &range, filter, peer->once ? told_once : NULL);
+	return 0;
 }
 
 static void handle_subscribe(struct peer *peer, const Netwatch__Request *request)
 {
 	const Netwatch__Subscribe *subscribe = request->subscribe;
+	uint32_t unknown = unknown_field(subscribe);
 	struct filter_error why;
 	struct filter filter;
 
-	if (subscribe->base.n_unknown_fields) {
+	if (unknown) {
 		peer_refuse(peer, INVALID, "subscribe: field %u is not known to this collector",
-			    subscribe->base.unknown_fields[0].tag);
+			    unknown);
 		return;
 	}
 	if (!parse_filter(peer, &filter, subscribe->filter) ||
@@ -209,7 +171,7 @@ static void handle_subscribe(struct peer *peer, const Netwatch__Request *request
 	peer->reason = NETWATCH__BYE__REASON__DONE;
 	peer->reader.existing = subscribe->has_existing && subscribe->existing &&
 				filter.wants & 1ULL << NW_WANT_CONN;
-	if (!add_history(peer, &filter, subscribe))
+	if (!requests_add_history(peer, &filter, subscribe))
 		return;
 	if (peer->once)
 		replay_start_at_mark(peer);
@@ -276,17 +238,6 @@ static void list_done(struct walk_request *request, int err)
 		listed(peer);
 }
 
-/* Connections that closed, before those that exist; false when it was refused. */
-static bool add_closed(struct peer *peer, struct filter *filter)
-{
-	const struct replay_range all = {.last = 0};
-
-	if (!has_history(peer, "all"))
-		return false;
-	filter->wants = 1ULL << NW_WANT_CONN_CLOSE;
-	return begin_replay(peer, &all, filter, listed);
-}
-
 static void handle_list(struct peer *peer, const Netwatch__Request *request)
 {
 	bool tcpinfo = request->list->has_tcpinfo && request->list->tcpinfo;
@@ -308,7 +259,7 @@ static void handle_list(struct peer *peer, const Netwatch__Request *request)
 	}
 	*peer->listed = filter;
 	peer->state = PEER_LISTING;
-	if (closed && !add_closed(peer, &filter))
+	if (closed && !requests_add_closed(peer, &filter, listed))
 		return;
 	peer->walk = (struct walk_request){.row = list_row, .done = list_done};
 	walks_ask(peer->server->walks, &peer->walk);

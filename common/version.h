@@ -5,6 +5,6 @@
 
 #define VERSION	      "0.1.0"
 #define VERSION_MAJOR 1U /* another one cannot be spoken with */
-#define VERSION_MINOR 0U /* another one can */
+#define VERSION_MINOR 1U /* another one can */
 
 #endif
