@@ -66,14 +66,28 @@ bool categories_have(const struct categories *categories, const char *name)
 	return find(categories, name) < categories->count;
 }
 
+bool categories_is_remembered(const char *name)
+{
+	return strcmp(name, "packet") && strcmp(name, "tcpinfo");
+}
+
+static size_t count_remembered(const struct categories *categories)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < categories->count; i++)
+		n += categories_is_remembered(categories->names[i]);
+	return n;
+}
+
 bool categories_remembered(const struct categories *categories)
 {
-	for (size_t i = 0; i < categories->count; i++) {
-		if (strcmp(categories->names[i], "packet") &&
-		    strcmp(categories->names[i], "tcpinfo"))
-			return true;
-	}
-	return false;
+	return count_remembered(categories) > 0;
+}
+
+bool categories_all_remembered(const struct categories *categories)
+{
+	return count_remembered(categories) == categories->count;
 }
 
 /* What this client could not print it does not ask for. */

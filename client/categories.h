@@ -25,8 +25,10 @@ void categories_add_all(struct categories *categories);
 
 bool categories_have(const struct categories *categories, const char *name);
 
-/* Is there one of which a collector's history has events? */
+/* Has a collector's history events of that category? Of any of these? Of all of them? */
+bool categories_is_remembered(const char *name);
 bool categories_remembered(const struct categories *categories);
+bool categories_all_remembered(const struct categories *categories);
 
 /*
  * Keeps those that are offered. NULL, or the name of one that is missing and was not

@@ -17,6 +17,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 	(void)hello;
 	request.request_case = NETWATCH__REQUEST__REQUEST_CHECK;
 	request.check = &check;
+	session->newest = "check";
 	return session_send(session, &request);
 }
 
@@ -46,7 +47,6 @@ int check_run(struct options *options)
 		.start = start,
 		.answer = show,
 		.number = NETWATCH__REPLY__REPLY_CHECK,
-		.name = "check",
 	};
 
 	return answer_run(options, &ops);

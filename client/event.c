@@ -192,6 +192,15 @@ struct value event_added_path(const struct event *event)
 				   : (struct value){.data = event->data};
 }
 
+uint64_t event_stage(const struct event *event)
+{
+	if (!event->category ||
+	    event->category->message->descriptor != &netwatch__conn__descriptor ||
+	    !event_leads(&event->detail))
+		return 0;
+	return event->detail.values[0].number;
+}
+
 bool event_is_lost(const struct event *event)
 {
 	return event->category && event->category->descriptor->id == LOST;

@@ -59,6 +59,9 @@ const struct message *event_detail(const struct event *event, const struct schem
 /* The cgroup's path if it was added, else nothing, of length 0. */
 struct value event_added_path(const struct event *event);
 
+/* A Netwatch__Conn__Stage, EXISTING or CLOSE or another; 0: something else happened. */
+uint64_t event_stage(const struct event *event);
+
 /* True for the category of events that tell of a gap. */
 bool event_is_lost(const struct event *event);
 

@@ -30,6 +30,7 @@ static int start(struct session *session, const Netwatch__Hello *hello)
 		return EXIT_UNAVAILABLE;
 	list.has_tcpinfo = list.tcpinfo = session->options->extra;
 	list.has_closed = list.closed = session->options->closed;
+	session->newest = session->options->closed ? "list --all" : NULL;
 	list.filter = session->options->filter.message;
 	request.request_case = NETWATCH__REQUEST__REQUEST_LIST;
 	request.list = &list;

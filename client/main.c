@@ -16,8 +16,8 @@
 //   replay*.c fields.c completion*.c    those that need no collector
 //   judge.c progress.c    which events of a recording are printed; how far it is
 //   session.c        the conversation with the collector: connect, wait, read, write out
-//   resume.c child.c    --reconnect; COMMAND behind --
-//   reply.c          what the collector says, one function for each kind
+//   resume.c child.c    --reconnect, and from where it goes on; COMMAND behind --
+//   reply*.c         what the collector says, one function for each kind
 //   schema.c message.c event.c    protobuf descriptors as tables; wire bytes read by them
 //   writer*.c text.c    the formats; they walk the schema, and know no category
 //   columns.c timestamp.c color.c    fields by name, forms of a time, meanings of names

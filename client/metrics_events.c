@@ -214,12 +214,19 @@ static void on_http(const Netwatch__Event *event)
 static void on_lost(const Netwatch__Event *event)
 {
 	const Netwatch__Lost *lost = event->lost;
-	bool queue = lost->cause == NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE;
+	static const char *const causes[] = {
+		[NETWATCH__LOST__CAUSE__KERNEL_RING] = "kernel",
+		[NETWATCH__LOST__CAUSE__SUBSCRIBER_QUEUE] = "queue",
+		[NETWATCH__LOST__CAUSE__RESTART] = "restart",
+	};
+	unsigned cause = lost->has_cause ? (unsigned)lost->cause : 0;
+	bool known = cause < sizeof(causes) / sizeof(causes[0]) && causes[cause];
+	const char *name = known ? causes[cause] : METRICS_OTHER;
 
-	if (!lost->has_count) /* the time between two subscriptions */
-		metrics_add(METRICS_GAPS, METRICS_VALUES(queue ? "queue" : "restart"), 1);
+	if (lost->has_count)
+		metrics_add(METRICS_LOST, METRICS_VALUES(name), lost->count);
 	else
-		metrics_add(METRICS_LOST, METRICS_VALUES(queue ? "queue" : "kernel"), lost->count);
+		metrics_add(METRICS_GAPS, METRICS_VALUES(name), 1);
 }
 
 static const struct {

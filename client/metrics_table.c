@@ -31,7 +31,7 @@ static const char *const types[] = {"fast",	  "timeout", "tail_loss_probe", "syn
 				    "slow_start", NULL};
 static const char *const directions[] = {"receive", "transmit", NULL};
 static const char *const places[] = {"kernel", "queue", NULL};
-static const char *const causes[] = {"restart", "queue", NULL};
+static const char *const causes[] = {"restart", "queue", "kernel", NULL};
 static const char *const closers[] = {"local",		"remote",  "reset_sent",
 				      "reset_received", "timeout", NULL};
 
@@ -102,7 +102,7 @@ const struct metrics_row metrics_table[METRICS_FAMILIES] = {
 		"Events that matched and did not come: the kernel's ring, or the queue of the exporter, was full.",
 		{"where"}, METRICS_COUNTER, .most = 4, .first = places},
 	[METRICS_GAPS] = {"netwatch_stream_gaps_total",
-		"Times without a subscription, in which an unknown number of events happened: the collector restarted, or gave up on the exporter.",
+		"Times of which an unknown number of events is missing: the collector restarted, gave up on the exporter, or its history had lost them.",
 		{"cause"}, METRICS_COUNTER, .most = 4, .first = causes},
 	[METRICS_UNSEEN] = {"netwatch_events_unseen_total",
 		"Calls of hooks that the kernel skipped, since the collector began.", {}, METRICS_COUNTER, .told = true, .most = 1},

@@ -16,15 +16,6 @@ static unsigned index_of(const struct event *event)
 	return (unsigned)(event->category - event_schema()->fields);
 }
 
-/* EXISTING, CLOSE, ...; 0: something else happened. */
-static uint64_t stage_of(const struct event *event)
-{
-	if (event->category->message->descriptor != &netwatch__conn__descriptor ||
-	    !event_leads(&event->detail))
-		return 0;
-	return event->detail.values[0].number;
-}
-
 static void keep_time(struct replay *replay, const struct event *event)
 {
 	uint32_t nanoseconds;
@@ -41,7 +32,7 @@ static void keep_time(struct replay *replay, const struct event *event)
 
 static bool asked_for(const struct replay *replay, const struct event *event)
 {
-	uint64_t stage = stage_of(event);
+	uint64_t stage = event_stage(event);
 
 	return replay->categories >> index_of(event) & 1 &&
 	       (stage != NETWATCH__CONN__STAGE__CLOSE || replay->closed) &&
@@ -52,7 +43,8 @@ static bool asked_for(const struct replay *replay, const struct event *event)
 bool replay_keeps(struct session *session, const struct event *event)
 {
 	struct replay *replay = (struct replay *)session;
-	bool counts = session->account.begun && stage_of(event) != NETWATCH__CONN__STAGE__EXISTING;
+	bool counts =
+		session->account.begun && event_stage(event) != NETWATCH__CONN__STAGE__EXISTING;
 	enum verdict verdict;
 
 	keep_time(replay, event);

@@ -11,6 +11,7 @@
 #include "exit.h"
 #include "log.h"
 #include "reply.h"
+#include "reply_end.h"
 #include "session.h"
 #include "stop.h"
 #include "text.h"
@@ -25,12 +26,6 @@ int reply_init(void)
 {
 	schema = schema_get(&netwatch__reply__descriptor);
 	return schema ? 0 : -ENOMEM;
-}
-
-static void end(struct session *session, int status)
-{
-	session->ended = true;
-	session->status = status;
 }
 
 static int start(struct session *session)
@@ -104,6 +99,8 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 		return -EBADMSG;
 	}
 	session->scope = hello->has_scope ? hello->scope : SCOPE_UNKNOWN;
+	session->history = hello->history;
+	session->minor = hello->minor;
 	session_timer(session, 0, NULL);
 	resume_hello(&session->resume, hello->epoch);
 	if (hello->major != VERSION_MAJOR) {
@@ -119,7 +116,7 @@ static int on_hello(struct session *session, const uint8_t *data, size_t size)
 	}
 	session->requested = !status;
 	if (status)
-		end(session, status);
+		reply_end(session, status);
 	netwatch__hello__free_unpacked(hello, NULL);
 	return 0;
 }
@@ -183,12 +180,20 @@ static void count_loss(struct session *session, const struct message *lost)
 	*sum += lost->values[count].number;
 }
 
-static int on_loss(struct session *session, const struct event *event)
+static int tell_any_loss(struct session *session, const struct event *event)
 {
 	count_loss(session, &event->detail);
 	if (session->ops->event)
 		session->ops->event(session, event);
 	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
+}
+
+/* What is lost at the end of a stream its history may bring when it goes on. */
+static int on_loss(struct session *session, const struct event *event)
+{
+	if (session->options->reconnect && session->history && resume_hold(&session->resume, event))
+		return 0;
+	return tell_any_loss(session, event);
 }
 
 int reply_event(struct session *session, const uint8_t *data, size_t size)
@@ -225,25 +230,64 @@ int reply_event(struct session *session, const uint8_t *data, size_t size)
 	return 0;
 }
 
+int reply_tell_held(struct session *session)
+{
+	struct resume *resume = &session->resume;
+	struct event event;
+	int err;
+
+	if (!resume->held_size)
+		return 0;
+	err = event_read(&event, resume->held, resume->held_size);
+	resume->held_size = 0;
+	if (!err)
+		err = reply_start(session);
+	return err ? err : tell_any_loss(session, &event);
+}
+
 /* The time without a collector: before what comes first when there is one again. */
 static int tell_gap(struct session *session)
 {
-	uint8_t data[RESUME_GAP_MAX];
-	size_t size = resume_take_gap(&session->resume, data);
+	uint8_t data[RESUME_LOST_MAX];
+	struct event event;
+	int err = reply_tell_held(session);
 
-	return reply_event(session, data, size);
+	if (!err && session->resume.gap)
+		err = event_read(&event, data, resume_take_gap(&session->resume, data));
+	else
+		return err;
+	if (!err)
+		err = reply_start(session);
+	return err ? err : tell_any_loss(session, &event);
+}
+
+/* Whoever keeps connections wants to know, even so, which there still are. */
+static bool was_told(struct session *session, const struct event *event)
+{
+	return resume_was_told(&session->resume, event,
+			       !categories_all_remembered(&session->asked)) &&
+	       !(session->ops->event && event_stage(event) == NETWATCH__CONN__STAGE__EXISTING);
 }
 
 static int on_event(struct session *session, const uint8_t *data, size_t size)
 {
-	int err = session->resume.gap ? tell_gap(session) : 0;
+	struct event event;
+	bool told;
+	int err;
 
-	return err ? err : reply_event(session, data, size);
+	if (!resume_has_work(&session->resume))
+		return reply_event(session, data, size);
+	err = event_read(&event, data, size);
+	if (err)
+		return err;
+	told = was_told(session, &event);
+	err = tell_gap(session);
+	return err || told ? err : reply_event(session, data, size);
 }
 
 static int on_subscribed(struct session *session, const uint8_t *data, size_t size)
 {
-	int err = session->resume.gap ? tell_gap(session) : 0;
+	int err = tell_gap(session);
 
 	if (!err)
 		err = reply_start(session);
@@ -268,7 +312,7 @@ static int on_answer(struct session *session, uint32_t number, const uint8_t *da
 	session->answered = true;
 	status = ops->answer(session, data, size);
 	if (status)
-		end(session, status);
+		reply_end(session, status);
 	return 0;
 }
 
@@ -282,98 +326,6 @@ static int on_check(struct session *session, const uint8_t *data, size_t size)
 	return on_answer(session, NETWATCH__REPLY__REPLY_CHECK, data, size);
 }
 
-static int on_error(struct session *session, const uint8_t *data, size_t size)
-{
-	static const int statuses[] = {
-		[NETWATCH__ERROR__CODE__VERSION] = EXIT_VERSION,
-		[NETWATCH__ERROR__CODE__PERMISSION] = EXIT_PERMISSION,
-		[NETWATCH__ERROR__CODE__UNAVAILABLE] = EXIT_UNAVAILABLE,
-	};
-	Netwatch__Error *error = netwatch__error__unpack(NULL, size, data);
-	const char *message;
-	unsigned code;
-
-	if (!error)
-		return -EBADMSG;
-	code = error->has_code ? (unsigned)error->code : 0;
-	message = error->message ? error->message : "the collector refused the request";
-	if (code == NETWATCH__ERROR__CODE__BUSY && session->resume.tries) {
-		session_disconnected(session, message);
-	} else if (code == NETWATCH__ERROR__CODE__INVALID && session->ops->name) {
-		log_error("the collector is too old: it does not know %s", session->ops->name);
-		end(session, EXIT_UNAVAILABLE);
-	} else {
-		log_error("%s", message);
-		end(session, code < sizeof(statuses) / sizeof(statuses[0]) && statuses[code]
-				     ? statuses[code]
-				     : EXIT_ERROR);
-	}
-	netwatch__error__free_unpacked(error, NULL);
-	return 0;
-}
-
-static void add_totals(struct session *session, const Netwatch__Totals *totals)
-{
-	Netwatch__Totals *sum = &session->account.sum;
-
-	session->account.given++;
-	sum->matched += totals->matched;
-	sum->delivered += totals->delivered;
-	sum->filtered += totals->filtered;
-	sum->lost_kernel += totals->lost_kernel;
-	sum->lost_queue += totals->lost_queue;
-	sum->duration_us += totals->duration_us;
-	session->lost |= totals->lost_kernel || totals->lost_queue;
-}
-
-/* Why the collector ended what we did not, or NULL: it is done. */
-static const char *bye_reason(const Netwatch__Bye *bye)
-{
-	static const char *const reasons[] = {
-		[NETWATCH__BYE__REASON__SHUTDOWN] = "the collector was stopped",
-		[NETWATCH__BYE__REASON__SLOW_READER] =
-			"the collector gave up, because nothing was read for too long",
-	};
-	unsigned reason = (unsigned)bye->reason;
-
-	if (reason == NETWATCH__BYE__REASON__DONE)
-		return NULL;
-	if (reason < sizeof(reasons) / sizeof(reasons[0]) && reasons[reason])
-		return reasons[reason];
-	return "the collector said bye for a reason that this version does not know";
-}
-
-static int on_bye(struct session *session, const uint8_t *data, size_t size)
-{
-	Netwatch__Bye *bye = netwatch__bye__unpack(NULL, size, data);
-	bool asked = session->stopping || stop_state() != STOP_NO;
-	const char *why;
-	int err = 0;
-
-	if (!bye)
-		return -EBADMSG;
-	why = bye_reason(bye);
-	if (!why && session->requested && session->ops->stop && !session->once && !asked)
-		why = "the collector ended the stream";
-	if (!why && session->ops->answer && !session->answered && !asked)
-		why = "the collector did not answer";
-	if (bye->totals)
-		add_totals(session, bye->totals);
-	netwatch__bye__free_unpacked(bye, NULL);
-	if (!why && !session->requested)
-		return -EBADMSG;
-	if (session->requested && !session->ops->answer) /* a list may be empty */
-		err = reply_start(session);
-	if (err)
-		return err;
-	end(session, EXIT_OK);
-	if (why && !asked)
-		session_disconnected(session, why);
-	if (!session->resume.wanted)
-		reply_forward(session, NETWATCH__REPLY__REPLY_BYE, data, size);
-	return 0;
-}
-
 static const struct handler {
 	int (*handle)(struct session *session, const uint8_t *data, size_t size);
 	bool early; /* may come before hello */
@@ -383,8 +335,8 @@ static const struct handler {
 	[NETWATCH__REPLY__REPLY_EVENT] = {on_event, false},
 	[NETWATCH__REPLY__REPLY_STATUS] = {on_status, false},
 	[NETWATCH__REPLY__REPLY_CHECK] = {on_check, false},
-	[NETWATCH__REPLY__REPLY_ERROR] = {on_error, true},
-	[NETWATCH__REPLY__REPLY_BYE] = {on_bye, true},
+	[NETWATCH__REPLY__REPLY_ERROR] = {reply_on_error, true},
+	[NETWATCH__REPLY__REPLY_BYE] = {reply_on_bye, true},
 };
 
 static int handle(struct session *session, const struct schema_field *field, struct value value)

@@ -20,6 +20,9 @@ int reply_init(void);
  */
 int reply_handle(struct session *session, const uint8_t *data, size_t size);
 
+/* A loss that was held back, since its history might have brought what is lost. 0, or as above. */
+int reply_tell_held(struct session *session);
+
 /*
  * Its parts, for those who have the messages from elsewhere. They return as reply_handle does.
  *

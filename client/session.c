@@ -253,6 +253,15 @@ bool session_wait(struct session *session, int milliseconds)
 	return !session->ended && fds[0].revents;
 }
 
+/* Nothing more came: what was printed goes out, with a loss that nothing will mend any more. */
+static int settle(struct session *session)
+{
+	const struct resume *resume = &session->resume;
+	int err = resume->wanted || resume->gap ? 0 : reply_tell_held(session);
+
+	return err ? err : output_flush(&session->output);
+}
+
 static void loop(struct session *session)
 {
 	while (!session->ended) {
@@ -267,7 +276,7 @@ static void loop(struct session *session)
 			receive(session);
 		if (session->ops->settled && !session->mute)
 			session->ops->settled(session);
-		err = session->mute ? 0 : output_flush(&session->output);
+		err = session->mute ? 0 : settle(session);
 		if (err)
 			session_fail_output(session, err);
 	}
@@ -347,6 +356,19 @@ int session_status(const struct session *session)
 	return EXIT_LOSS;
 }
 
+/* Told to end while it waits to go on: what happened since is nowhere. */
+static void give_up(struct session *session)
+{
+	int err = 0;
+
+	session->lost = true;
+	session->resume.wanted = session->resume.gap = false;
+	if (!session->mute)
+		err = settle(session);
+	if (err)
+		session_fail_output(session, err);
+}
+
 int session_run(struct session *session, const struct options *options,
 		const struct session_ops *ops)
 {
@@ -361,8 +383,8 @@ int session_run(struct session *session, const struct options *options,
 	do
 		converse(session);
 	while (session->resume.wanted && connect_again(session));
-	if (session->resume.wanted || session->resume.gap) /* what happened since is nowhere */
-		session->lost = true;
+	if (session->resume.wanted || session->resume.gap)
+		give_up(session);
 	child_wait(&session->child);
 	if (session->broken_pipe)
 		stop_by_pipe();

@@ -42,8 +42,7 @@ struct session_ops {
 	 */
 	int (*answer)(struct session *session, const uint8_t *data, size_t size);
 	uint32_t number;
-	const char *name; /* of the request, where a collector may be too old for it; else NULL */
-	bool snapshot;	  /* the events tell of now, not of what happens */
+	bool snapshot; /* the events tell of now, not of what happens */
 	/* Takes each event, losses too, instead of the writer. NULL: the writer. */
 	void (*event)(struct session *session, const struct event *event);
 	/* What was there to read has been told: before waiting for more. NULL: no matter. */
@@ -90,6 +89,9 @@ struct session {
 	uint8_t *hello; /* the collector's first, as it came: hello_size bytes */
 	size_t hello_size;
 	Netwatch__Scope scope;
+	bool history;	    /* the collector has one */
+	uint32_t minor;	    /* of the collector's version of the protocol */
+	const char *newest; /* what was asked for that an older one may not know; or NULL */
 	struct account account;
 };
 

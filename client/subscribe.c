@@ -15,21 +15,50 @@
 
 #define HINT_MS 5000 /* without an event, before somebody may have mistaken the direction */
 
-/* Later connections of the same stream begin where the last one broke off. */
+/* What --last and --since say. */
 static void ask_for_history(struct session *session, Netwatch__Subscribe *subscribe)
 {
 	const struct options *options = session->options;
 
-	if (session->account.begun)
-		return;
 	subscribe->has_last = options->last != 0;
 	subscribe->last = options->last;
 	subscribe->has_since_ms = options->since != 0;
 	subscribe->since_ms = options->since;
 	session->once = options->no_follow && options_history(options);
 	subscribe->has_no_follow = subscribe->no_follow = session->once;
+	session->newest = options->last ? "--last" : options->since ? "--since" : NULL;
 	if (options_history(options) && !categories_remembered(&session->asked))
 		session_note(session, "of packet and tcpinfo there is no history");
+}
+
+/* A place as it is sent. */
+struct place {
+	Netwatch__Place message;
+	Google__Protobuf__Timestamp time;
+};
+
+/* A later connection of the same stream goes on where the last one broke off, as far as a history
+ * reaches. */
+static void ask_to_go_on(struct session *session, Netwatch__Subscribe *subscribe,
+			 struct place *place)
+{
+	struct resume *resume = &session->resume;
+
+	if (!session->history || !categories_remembered(&session->asked))
+		return;
+	if (!resume_from_place(resume)) {
+		subscribe->has_since_ms = true;
+		subscribe->since_ms = resume_since_ms(resume);
+		return;
+	}
+	netwatch__place__init(&place->message);
+	google__protobuf__timestamp__init(&place->time);
+	place->time.seconds = resume->place.time.tv_sec;
+	place->time.nanos = (int32_t)resume->place.time.tv_nsec;
+	place->message.time = &place->time;
+	place->message.has_id = true;
+	place->message.id = resume->place.id;
+	subscribe->from = &place->message;
 }
 
 int subscribe_start(struct session *session, const Netwatch__Hello *hello)
@@ -38,6 +67,7 @@ int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 	Netwatch__Request request = NETWATCH__REQUEST__INIT;
 	const struct options *options = session->options;
 	struct categories *asked = &session->asked;
+	struct place place;
 	const char *missing;
 
 	*asked = options->categories;
@@ -64,7 +94,10 @@ int subscribe_start(struct session *session, const Netwatch__Hello *hello)
 	subscribe.has_times = subscribe.times = options->times;
 	subscribe.has_existing = subscribe.existing =
 		!options->no_existing && !options_history(options);
-	ask_for_history(session, &subscribe);
+	if (session->account.begun)
+		ask_to_go_on(session, &subscribe, &place);
+	else
+		ask_for_history(session, &subscribe);
 	subscribe.has_interval_ms = options->interval != 0;
 	subscribe.interval_ms = (uint32_t)options->interval;
 	request.request_case = NETWATCH__REQUEST__REQUEST_SUBSCRIBE;

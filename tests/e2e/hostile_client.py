@@ -107,7 +107,7 @@ def limits():
     status = ["status", "SOCKET"]
     # The loader needs one too.
     yield Run("client with one descriptor", status, 0, limit=(resource.RLIMIT_NOFILE, 4))
-    for size in () if SANITIZED else (460_000, 480_000, 500_000):
+    for size in () if SANITIZED else (480_000, 500_000, 520_000):
         yield Run(f"client with {size} bytes", status, 1, "memory",
                   limit=(resource.RLIMIT_DATA, size))  # fmt: skip
     yield Run("client that may write nothing", status, 5, full=(2,),

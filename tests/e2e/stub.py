@@ -49,11 +49,12 @@ class Peer(wire.Connection):
     def say(self, **reply):
         self.send(pb.Reply(**reply))
 
-    def say_hello(self, epoch=1, major=1):
+    def say_hello(self, epoch=1, major=1, minor=0, **more):
         self.take("hello")
         self.say(
             hello=pb.Hello(
-                major=major, minor=0, program="stub", epoch=epoch, scope=pb.ALL, category=["conn"]
+                major=major, minor=minor, program="stub", epoch=epoch, scope=pb.ALL,
+                category=["conn"], **more,
             )
         )
 

@@ -50,7 +50,7 @@ static void break_off(struct resume *resume, uint64_t epoch)
 
 static void expect_gap(struct resume *resume, Netwatch__Lost__Cause cause)
 {
-	uint8_t data[RESUME_GAP_MAX];
+	uint8_t data[RESUME_LOST_MAX];
 	struct timespec now;
 	Netwatch__Event *event;
 	size_t size;
@@ -58,7 +58,7 @@ static void expect_gap(struct resume *resume, Netwatch__Lost__Cause cause)
 	assert_true(resume->gap);
 	size = resume_take_gap(resume, data);
 	clock_gettime(CLOCK_REALTIME, &now);
-	assert_true(size <= RESUME_GAP_MAX);
+	assert_true(size <= RESUME_LOST_MAX);
 	event = netwatch__event__unpack(NULL, size, data);
 	assert_non_null(event);
 	assert_non_null(event->lost);
