@@ -51,6 +51,7 @@ def all_rows():
     return [
         Row("nothing", tracers.nothing, tuple(MODES)),
         Row("netwatch, nobody subscribed", tracers.idle, both),
+        Row("netwatch --history", tracers.remembering, tuple(MODES)),
         Row("netwatch, nothing matches", tracers.no_match, both),
         Row("netwatch, 1 filter", tracers.filters(1), crr),
         Row("netwatch, 64 filters", tracers.filters(64), crr),

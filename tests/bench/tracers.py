@@ -10,6 +10,10 @@ import socket
 from procs import START_S, Process, Unmeasured, wait_for
 
 
+HISTORY = 10000  # events that the collector remembers
+EVENTS = 5  # of a connection, at least
+
+
 class Tracer:
     """Running processes whose CPU time is the tracer's."""
 
@@ -47,9 +51,9 @@ def _serves(path):
 
 
 @contextlib.contextmanager
-def collector(bench):
+def collector(bench, *options):
     path = bench.path("netwatch.sock")
-    argv = [bench.program("netwatch-collector"), "--socket", path, "--log-level", "warn"]
+    argv = [bench.program("netwatch-collector"), "--socket", path, "--log-level", "warn", *options]
     with stopping(Process(argv, bench.path("collector")), signal.SIGTERM) as process:
         def ready():
             process.check_runs()
@@ -68,6 +72,15 @@ def client(bench, options, name):
     argv += options
     with stopping(Process(argv, bench.path(name))) as process:
         yield process
+
+
+@contextlib.contextmanager
+def remembering(bench):
+    """A collector with a history that is full, and nobody subscribed."""
+    with collector(bench, "--history", str(HISTORY)) as serving:
+        wait_for(serving.bpf_links, START_S, "the history to begin")
+        bench.traffic.run("crr", HISTORY // EVENTS)
+        yield Tracer([serving])
 
 
 def wait_until_live(process):
