@@ -185,7 +185,9 @@ static int tell_any_loss(struct session *session, const struct event *event)
 	count_loss(session, &event->detail);
 	if (session->ops->event)
 		session->ops->event(session, event);
-	return session->losses_told ? write_event(session, event) : tell_loss(session, event);
+	if (!session->losses_told)
+		return tell_loss(session, event);
+	return session->ops->event ? 0 : write_event(session, event);
 }
 
 /* What is lost at the end of a stream its history may bring when it goes on. */

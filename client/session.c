@@ -65,18 +65,19 @@ void session_fail(struct session *session, int status)
 
 void session_disconnected(struct session *session, const char *why)
 {
+	struct resume *resume = &session->resume;
+
 	session->ended = true;
+	resume->wanted =
+		session->options->reconnect && session->account.begun && !session->stopping;
+	if (!resume->wanted) {
+		log_error("disconnected: %s", why);
+		session->status = EXIT_DISCONNECTED;
+	} else if (!resume->tries) {
+		log_warn("disconnected: %s; waiting for the collector", why);
+	}
 	if (session->ops->disconnected)
 		session->ops->disconnected(session);
-	session->resume.wanted =
-		session->options->reconnect && session->account.begun && !session->stopping;
-	if (session->resume.wanted) {
-		if (!session->resume.tries)
-			log_warn("disconnected: %s; waiting for the collector", why);
-		return;
-	}
-	log_error("disconnected: %s", why);
-	session->status = EXIT_DISCONNECTED;
 }
 
 int session_send(struct session *session, const Netwatch__Request *request)
@@ -240,6 +241,7 @@ bool session_wait(struct session *session, int milliseconds)
 		{.fd = session->fd, .events = POLLIN},
 		{.fd = session->pipe}, /* its errors only */
 		{.fd = session->child.fd, .events = POLLIN},
+		{.fd = session->watched, .events = POLLIN},
 	};
 	int ready = stop_poll(fds, sizeof(fds) / sizeof(fds[0]), milliseconds);
 
@@ -250,6 +252,8 @@ bool session_wait(struct session *session, int milliseconds)
 		child_ended(session);
 	if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL))
 		broken_pipe(session);
+	if (fds[3].revents)
+		session->ops->ready(session);
 	return !session->ended && fds[0].revents;
 }
 
@@ -324,6 +328,7 @@ int session_init(struct session *session, const struct options *options,
 				    .ops = ops,
 				    .fd = -1,
 				    .pipe = pipe_of(options->out),
+				    .watched = -1,
 				    .child.fd = -1};
 	if (options->writer->binary && isatty(options->out)) {
 		log_error("--output %s is binary, and stdout is a terminal: "

@@ -47,8 +47,11 @@ struct session_ops {
 	void (*event)(struct session *session, const struct event *event);
 	/* What was there to read has been told: before waiting for more. NULL: no matter. */
 	void (*settled)(struct session *session);
-	/* There is no subscription any more; another one may follow. NULL: no matter. */
+	/* There is no subscription any more, which was told; another one may follow, and does if
+	 * resume.wanted. NULL: no matter. */
 	void (*disconnected)(struct session *session);
+	/* There is something to read at session->watched. */
+	void (*ready)(struct session *session);
 };
 
 /* The account of all subscriptions of a session that gave one. */
@@ -63,12 +66,13 @@ struct session {
 	struct output output;
 	int fd;
 	int pipe;	/* where the output goes, if that is a pipe; or -1 */
+	int watched;	/* a descriptor of the command, which is waited for as well; or -1 */
 	uint8_t *input; /* SESSION_INPUT_SIZE bytes; the first have are filled */
 	size_t have;
 	struct categories asked; /* none: not by name */
 	bool requested;		 /* hello was answered, and the request is out */
 	bool started;		 /* the writer */
-	bool losses_told;	 /* by the writer, in its stream */
+	bool losses_told;	 /* by the writer, in its stream; or by ops->event */
 	bool answered;
 	bool once; /* what it asked for ends by itself */
 	bool stopping;

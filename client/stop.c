@@ -79,6 +79,12 @@ int stop_take_signal(bool *send)
 	return number;
 }
 
+void stop_keep_blocked(const sigset_t *signals)
+{
+	sigorset(&outside, &outside, signals);
+	sigprocmask(SIG_BLOCK, signals, NULL);
+}
+
 const sigset_t *stop_inherited(void)
 {
 	return &inherited;

@@ -14,7 +14,7 @@
 
 enum stop { STOP_NO, STOP_ASKED, STOP_NOW };
 
-/* Installs the handlers. The signals are blocked but for the two calls below. */
+/* Installs the handlers. The signals are blocked but for the three calls below. */
 void stop_init(void);
 
 enum stop stop_state(void);
@@ -30,6 +30,9 @@ void stop_after(uint64_t milliseconds);
  * 0: none. *send: it is to be sent; a terminal sends its signals to the child by itself.
  */
 int stop_take_signal(bool *send);
+
+/* Blocks these as well, also while one of the calls below waits. */
+void stop_keep_blocked(const sigset_t *signals);
 
 /* For a child: the signal mask that we were started with, and the signals that we changed. */
 const sigset_t *stop_inherited(void);
