@@ -9,6 +9,7 @@ int subscribe_run(struct options *options);
 int list_run(struct options *options);
 int status_run(struct options *options);
 int check_run(struct options *options);
+int top_run(struct options *options);
 int fields_run(struct options *options);
 int log_run(struct options *options);
 int export_run(struct options *options);

@@ -7,11 +7,12 @@
 //   filter_options*.c  options that choose connections -> Filter of the request
 //   ports.c prefix.c number.c cgroup.c categories.c    the values in them
 //   subscribe.c record.c list.c status.c check.c    one file for each command
+//   top*.c           top: keys and times; rows from reports, columns of them, the terminal
 //   logs*.c          log DIR: what goes into its files; logfile.c: how whole lines get there
 //   export.c metrics*.c    export: what is counted, and from which events
 //   live*.c          its live page
 //   export_http.c export_address.c    serves it, in a thread of its own
-//   prom.c conns.c   what both need: Prometheus' text format; connections by id
+//   prom.c conns.c   what several need: Prometheus' text format; connections by id
 //   answer.c         commands that ask one question
 //   replay*.c fields.c completion*.c    those that need no collector
 //   judge.c progress.c    which events of a recording are printed; how far it is
@@ -45,6 +46,7 @@ static const struct command commands[] = {
 	{"status", COMMAND_STATUS, NULL, "The collector, its categories and subscriptions",
 	 status_run, false},
 	{"check", COMMAND_CHECK, NULL, "What this kernel can do, and why not", check_run, false},
+	{"top", COMMAND_TOP, NULL, "The connections and their rates, refreshed", top_run, false},
 	{"record", COMMAND_RECORD, "FILE", "Keep live events in a file", record_run, true},
 	{"replay", COMMAND_REPLAY, "FILE", "Print the events of a recording", replay_run, false},
 	{"fields", COMMAND_FIELDS, NULL, "The fields of events: type, unit and meaning", fields_run,

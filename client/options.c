@@ -189,6 +189,16 @@ static void add_categories(struct categories *categories, const char *names, boo
 	}
 }
 
+static void add_default(struct categories *categories, const struct command *command)
+{
+	if (command->bit == COMMAND_TOP)
+		add_categories(categories, "tcpinfo", false);
+	else
+		add_categories(categories,
+			       command->bit == COMMAND_EXPORT ? EXPORT_CATEGORIES : "conn,packet",
+			       true);
+}
+
 /* The letters add to --events, or else to the default; what they imply is optional. */
 static int settle_categories(struct options *options)
 {
@@ -197,7 +207,7 @@ static int settle_categories(struct options *options)
 
 	options->chosen = categories->count || options->closed || options->times;
 	if (!categories->count)
-		add_categories(categories, export ? EXPORT_CATEGORIES : "conn,packet", true);
+		add_default(categories, options->command);
 	for (size_t i = 0; i < options_count; i++) {
 		if (!options->seen[i] || !options_table[i].categories)
 			continue;

@@ -51,6 +51,7 @@ enum {
 	COMMAND_REPLAY = 1 << 7,
 	COMMAND_LOG = 1 << 8,
 	COMMAND_EXPORT = 1 << 9,
+	COMMAND_TOP = 1 << 10,
 	COMMAND_ALL = -1,
 };
 
@@ -87,7 +88,7 @@ struct options {
 	const struct writer *writer;
 	struct columns columns;		/* of --fields */
 	const struct time_format *time; /* or NULL: the writer's own */
-	uint64_t count;			/* events to print, or 0: all */
+	uint64_t count;			/* events to print, or snapshots of top; or 0: all */
 	uint64_t duration;		/* milliseconds, or 0: until stopped */
 	uint64_t interval;  /* milliseconds between reports, or 0: the collector's default */
 	uint64_t max_size;  /* bytes of a log file, or 0: the default */
@@ -102,7 +103,8 @@ struct options {
 	bool help, usage, version;
 	bool named; /* the command was typed */
 
-	unsigned format, time_word, color; /* words of the option's row from 1, or 0: not given */
+	/* words of the option's row from 1, or 0: not given */
+	unsigned format, time_word, color, sort;
 
 	/* Of the parser. */
 	bool negate;		/* --not came just before */

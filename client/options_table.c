@@ -13,6 +13,7 @@
 #include "number.h"
 #include "options.h"
 #include "sock.h"
+#include "top_columns.h"
 
 #define COUNT_MAX    (UINT64_MAX / 2)
 #define INTERVAL_MIN 100 /* milliseconds, of the collector */
@@ -122,7 +123,7 @@ static int set_ports(struct options *options, const struct option_row *row, cons
 static int set_word(struct options *options, const struct option_row *row, const char *name,
 		    const char *argument)
 {
-	char list[128] = "";
+	char list[192] = "";
 
 	for (unsigned i = 0; row->words[i]; i++) {
 		if (!strcmp(row->words[i], argument)) {
@@ -187,7 +188,7 @@ static int set_fields(struct options *options, const struct option_row *row, con
 #define SINK		     (COMMAND_LOG | COMMAND_EXPORT)
 #define STREAM		     (LIVE | COMMAND_REPLAY)
 #define READ		     (STREAM | COMMAND_LIST)
-#define WATCH		     (READ | SINK)
+#define WATCH		     (READ | SINK | COMMAND_TOP)
 #define SHOW		     (READ & ~COMMAND_RECORD)
 #define MEMBER(set_, member) .set = (set_), .target = offsetof(struct options, member)
 #define FLAG(member)	     MEMBER(set_flag, member)
@@ -250,20 +251,23 @@ const struct option_row options_table[] = {
 
 	{.help = "How it comes out, and when it ends:"},
 	{"output", {}, 'o', "FORMAT", "table (default), compact, json, csv, or pb, the raw stream",
-	 COMMAND_ALL & ~(COMMAND_COMPLETION | COMMAND_RECORD | SINK), MEMBER(set_word, format), .words = writer_words},
+	 COMMAND_ALL & ~(COMMAND_COMPLETION | COMMAND_RECORD | COMMAND_TOP | SINK), MEMBER(set_word, format), .words = writer_words},
 	{"fields", {}, 0, "LIST", "columns of table and csv, such as time,raddr,conn.event",
 	 SHOW, .set = set_fields, .complete = COMPLETE_COLUMNS},
-	{"no-header", {}, 'H', NULL, "leave out the header of table and csv", SHOW,
+	{"no-header", {}, 'H', NULL, "leave out the header of table, csv and top", SHOW | COMMAND_TOP,
 	 FLAG(no_header)},
 	{"time-format", {}, 0, "FORMAT", "rfc3339, unix, mono or delta, in table, compact and csv",
 	 SHOW, MEMBER(set_word, time_word), .words = time_format_words},
-	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", SHOW,
+	{"color", {}, 0, "WHEN", "auto (on a terminal), always or never", SHOW | COMMAND_TOP,
 	 MEMBER(set_word, color), .words = color_words},
-	{"count", {}, 'c', "N", "end after N events", READ, MEMBER(set_count, count)},
+	{"sort", {}, 0, "COLUMN", "what comes first in top: received and sent (rate), unless told",
+	 COMMAND_TOP, MEMBER(set_word, sort), .words = top_column_words},
+	{"count", {}, 'c', "N", "end after N events, or N tables of top", READ | COMMAND_TOP,
+	 MEMBER(set_count, count)},
 	{"duration", {}, 0, "TIME", "end after that time, such as 30s, 1.5s, 500ms, 5m, 1h",
-	 LIVE | SINK, MEMBER(set_duration, duration)},
+	 LIVE | SINK | COMMAND_TOP, MEMBER(set_duration, duration)},
 	{"interval", {}, 0, "TIME", "time between reports of counters (1s), at least 100ms",
-	 LIVE | SINK, MEMBER(set_interval, interval)},
+	 LIVE | SINK | COMMAND_TOP, MEMBER(set_interval, interval)},
 	{"last", {}, 0, "N", "begin with N events of the collector's history",
 	 LIVE, MEMBER(set_count, last)},
 	{"since", {}, 0, "TIME", "begin with what its history holds of that time, such as 5m",

@@ -13,7 +13,8 @@ from pathlib import Path
 import contract
 import wire
 from contract_world import OTHER_USER, SEES_ALL, SEES_HTTP, tries
-from harness import ALICE, BOB, SERVICE_USER
+from harness import ALICE, BOB, SERVICE_USER, wait_until
+from terminal import Screen, Terminal
 
 COMMANDS, COLLECTOR = {}, {}  # row of the contract -> function that tries it
 
@@ -52,6 +53,28 @@ def check(world):
     done = world.run("check", uid=ALICE)
     assert done.returncode == 0 and re.search(r"^conn\b", done.stdout, re.M), done
     assert "tp_btf/inet_sock_set_state" in done.stdout
+
+
+@tries(COMMANDS, "top")
+def top(world):
+    """A table again and again, in the order that was asked for; in a terminal in place, until q."""
+    done = world.run("top", "--port", world.port, "-c", 2, "--interval", "100ms", "--sort", "process")
+    assert done.returncode == 0, done
+    tables = done.stdout.split("\n\n")
+    assert len(tables) == 2
+    for table in tables:
+        _, titles, *rows = table.splitlines()
+        assert titles.startswith("PROCESS ") and len(rows) == len(EVERYTHING)
+        assert rows[0].startswith(f"contract[{world.client.pid}] ")
+    terminal = Terminal(120)
+    client = world.start("top", "--port", world.port, "--interval", "100ms", uid=ALICE,
+                         stdin=terminal.stdout, stdout=terminal.stdout, stderr=terminal.stdout)
+    wait_until(lambda: b"contract[" in terminal.shown, "the table is there")
+    terminal.press(b"q")
+    assert client.wait() == 0
+    terminal.close().text()
+    screen = Screen(terminal.shown, 120)
+    assert not screen.alternate and not "".join(screen.rows)
 
 
 @tries(COMMANDS, "log")

@@ -184,6 +184,8 @@ CASES = {
     "netwatch list --output=": FORMATS,
     "netwatch --color a": {"auto", "always"},
     "netwatch --time-format ": {"rfc3339", "unix", "mono", "delta"},
+    "netwatch top --sort re": {"remote", "received", "retransmits", "recent"},
+    "netwatch top --o": set(),
     "netwatch --role ": {"client", "server"},
     "netwatch --role client,s": {"server"},
     "netwatch --not --role c": {"client"},

@@ -20,7 +20,6 @@ from harness import ALICE, CONN
 
 # What the contract has and the programs do not yet: refused, and not silently.
 LATER = {
-    "top": "needs more than one category to be of use",
 }
 # Offered, and accepted here; what they tell is tried where a link loses what it should.
 ELSEWHERE_CATEGORIES = {

@@ -61,7 +61,8 @@ static void choose(struct columns *columns, const char *names)
 		assert_int_equal(columns_add(columns, name), 0);
 }
 
-static void start(const struct writer *writer, const char *names, unsigned width, bool header)
+static inline void start(const struct writer *writer, const char *names, unsigned width,
+			 bool header)
 {
 	struct columns columns;
 
@@ -95,7 +96,8 @@ static void expect(const char *text)
 	output.used = output.line = 0;
 }
 
-static void expect_row(const struct writer *writer, const struct sample *sample, const char *row)
+static inline void expect_row(const struct writer *writer, const struct sample *sample,
+			      const char *row)
 {
 	put(writer, &sample->event);
 	expect(row);
