@@ -232,7 +232,7 @@ def history(world, default):
     """That it remembers is seen in the row of --last."""
     assert default == "0" and "(0)" in collector_help(world, "history")
     assert not wire.status(world.plain.socket).HasField("history")
-    assert wire.status(world.remembering.socket).history.events_max == 200000
+    assert wire.status(world.remembering.socket).history.events_max == 500000
     assert world.run_collector("--history", "1000001").returncode == 2
 
 

@@ -7,8 +7,6 @@ import signal
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from harness import SANITIZED
-
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -107,9 +105,6 @@ def limits():
     status = ["status", "SOCKET"]
     # The loader needs one too.
     yield Run("client with one descriptor", status, 0, limit=(resource.RLIMIT_NOFILE, 4))
-    for size in () if SANITIZED else (480_000, 500_000, 520_000):
-        yield Run(f"client with {size} bytes", status, 1, "memory",
-                  limit=(resource.RLIMIT_DATA, size))  # fmt: skip
     yield Run("client that may write nothing", status, 5, full=(2,),
               limit=(resource.RLIMIT_FSIZE, 0))  # fmt: skip
     yield Run("client that may write 100 bytes", ["--help"], 5, "File too large",

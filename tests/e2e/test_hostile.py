@@ -5,6 +5,7 @@ subscriber with steady traffic misses nothing and is told of everything at once.
 import contextlib
 import dataclasses
 import os
+import resource
 import socket
 import subprocess
 import threading
@@ -164,6 +165,23 @@ def run_program(program, run, socket, tmp_path):
 @pytest.mark.parametrize("run", hostile_client.RUNS, ids=lambda run: run.name)
 def test_client(watched, place, run, tmp_path):
     run_program(place.client, run, watched.collector.socket, tmp_path)
+
+
+def starts(place, size):
+    """Whether the client, its libraries included, can start with so many bytes of data."""
+    done = subprocess.run([place.client, "--version"], capture_output=True,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (size, size)))  # fmt: skip
+    return done.returncode == 0
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer takes memory of its own")
+def test_client_without_memory(watched, place, tmp_path):
+    """It starts, and what it needs beyond that is not there."""
+    least = next(size for size in range(200_000, 4_000_000, 10_000) if starts(place, size))
+    for more in 0, 20_000, 40_000, 100_000:
+        run = hostile_client.Run(f"{more} bytes more", ["status", "SOCKET"], 1, "memory",
+                                 limit=(resource.RLIMIT_DATA, least + more))  # fmt: skip
+        run_program(place.client, run, watched.collector.socket, tmp_path)
 
 
 @pytest.mark.parametrize("run", hostile_client.BAD_COLLECTORS, ids=lambda run: run.name)
