@@ -22,8 +22,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / os.environ.get("B", "build")
 IN_GUEST = "NETWATCH_GUEST" in os.environ  # tests/kernels/guest.sh: starting one takes seconds
-# Whoever is slow, on a busy machine, loses nothing; those who want losses say how soon.
-ROOMY = "--queue", "64M", "--ring", "16M"
 
 
 class Place:
@@ -137,7 +135,7 @@ def start_collector(place):
 
 @pytest.fixture(scope="session" if IN_GUEST else "module")
 def shared_collector(request):
-    collector = harness.Collector(request.config.netwatch_place, *ROOMY)
+    collector = harness.Collector(request.config.netwatch_place, *harness.ROOMY)
     if IN_GUEST:
         with open(os.environ["NETWATCH_CHECK"], "wb") as told:
             command = [collector.place.client, "--socket", collector.socket, "check", "-o", "json"]

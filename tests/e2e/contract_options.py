@@ -13,7 +13,8 @@ from pathlib import Path
 import contract
 import wire
 from contract_world import OTHER_USER, SEES_ALL, SEES_HTTP, tries
-from harness import ALICE, BOB, SERVICE_USER, wait_until
+from harness import ALICE, BOB, DEADLINE_S, SERVICE_USER, wait_until
+from history import EVENTS
 from terminal import Screen, Terminal
 
 COMMANDS, COLLECTOR = {}, {}  # row of the contract -> function that tries it
@@ -180,7 +181,7 @@ def scope(world, collector, group=None):
     done = subprocess.run(
         ["setpriv", "--reuid", str(ALICE), "--regid", str(ALICE), *groups, world.place.client,
          "--socket", collector.socket, "subscribe", "-v", "-d", "1", "--no-follow"],
-        capture_output=True, text=True, timeout=60, check=False, env=world.place.environment,
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=world.place.environment,
     )
     return re.search("scope (.*)", done.stderr)[1]
 
@@ -232,7 +233,7 @@ def history(world, default):
     """That it remembers is seen in the row of --last."""
     assert default == "0" and "(0)" in collector_help(world, "history")
     assert not wire.status(world.plain.socket).HasField("history")
-    assert wire.status(world.remembering.socket).history.events_max == 500000
+    assert wire.status(world.remembering.socket).history.events_max == EVENTS
     assert world.run_collector("--history", "1000001").returncode == 2
 
 

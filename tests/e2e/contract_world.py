@@ -11,7 +11,8 @@ import threading
 import time
 
 import wire
-from harness import ALICE, BOB, Actor, Client, Collector, wait_until
+from harness import ALICE, BOB, DEADLINE_S, ROOMY, Actor, Client, Collector, wait_until
+from history import EVENTS
 
 SEES_ALL, SEES_HTTP = "games", "tape"  # groups of every Debian that nobody is in
 OTHER_USER = "nobody"
@@ -56,7 +57,7 @@ class World:
     @functools.cached_property
     def remembering(self):
         """A collector whose history has two connections to remembered_port, and their ends."""
-        collector = self.start_collector("--history", "500000", "--ring", "16M")
+        collector = self.start_collector("--history", str(EVENTS), *ROOMY)
         wait_until(collector.links, "the history begins")
         listener = self.server.listen()
         self.remembered_port = listener["port"]
@@ -89,7 +90,7 @@ class World:
         more.setdefault("text", True)
         return subprocess.run(
             [self.place.client, "--socket", socket or self.plain.socket, *map(str, options)],
-            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, cwd="/",
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=DEADLINE_S, cwd="/",
             user=uid, group=uid, extra_groups=[],
             env=self.place.environment | (environment or {}), **more,
         )
@@ -97,7 +98,7 @@ class World:
     def run_collector(self, *options):
         return subprocess.run(
             [self.place.collector, *options], env=self.place.environment,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S,
         )
 
     def list(self, *options, **more):
@@ -154,7 +155,7 @@ class Deadlines:
     def seconds(self):
         """name -> seconds after which the collector closed it."""
         for thread in self.threads:
-            thread.join(60)
+            thread.join(DEADLINE_S)
         return self.ended
 
 

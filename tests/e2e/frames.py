@@ -19,6 +19,7 @@ SOL_PACKET, PACKET_STATISTICS = 263, 6
 PACKET_OUTGOING = 4
 HEADERS_MAX = 256  # of IP with its options or extensions, and TCP
 BUFFER = 512 << 20  # a buffer of 64 KiB counts in full until it is read
+FINISH_S = 120
 FLAGS = "FIN SYN RST PSH ACK URG ECE CWR".split()
 
 
@@ -31,7 +32,7 @@ class Witness:
 
     def segments(self):
         """All that were seen: tuples as of segment_of(). None was missed."""
-        told = json.loads(self.process.finish(60))
+        told = json.loads(self.process.finish(FINISH_S))
         assert told["dropped"] == 0, "the witness was too slow"
         return [tuple(tuple(x) if isinstance(x, list) else x for x in one) for one in told["seen"]]
 

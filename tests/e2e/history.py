@@ -7,8 +7,7 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from conftest import ROOMY
-from harness import Collector, wait_until
+from harness import ROOMY, Collector, wait_until
 
 EVENTS = 500_000
 ALL = 10**9

@@ -9,7 +9,7 @@ import shlex
 import struct
 import subprocess
 
-from harness import CAROL, wait_until
+from harness import CAROL, DEADLINE_S, wait_until
 
 SERVICE = CAROL  # no other test loads programs as this user
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
@@ -62,7 +62,7 @@ def run_collector(place, *options):
     """One that is expected to end by itself."""
     return subprocess.run(
         [place.collector, *map(str, options)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S,
         env=place.environment,
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import Lines, end_process, free_port, wait_until
+from harness import DEADLINE_S, Lines, end_process, free_port, wait_until
 
 CACHE = Path(os.environ.get("NETWATCH_CACHE", "/var/cache/netwatch-tests")) / "prometheus"
 PROXYLESS = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -61,7 +61,7 @@ def check_metrics(text):
     """promtool has nothing to say about it."""
     text = text.encode() if isinstance(text, str) else text
     done = subprocess.run(
-        [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=60,
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, timeout=DEADLINE_S,
         check=False,
     )
     assert done.returncode == 0 and not done.stderr, (done.stderr.decode(), text[:2000])
@@ -69,7 +69,7 @@ def check_metrics(text):
 
 def check_rules(path):
     done = subprocess.run(
-        [program("promtool"), "check", "rules", path], capture_output=True, text=True, timeout=60,
+        [program("promtool"), "check", "rules", path], capture_output=True, text=True, timeout=DEADLINE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, end_process, wait_until
+from harness import ALICE, DEADLINE_S, end_process, wait_until
 
 NAMES = ["conn", "packet", "retransmit", "error", "tcpinfo", "congestion", "http"]
 STATE, RECEIVE = "tp_btf/inet_sock_set_state", "tp_btf/tcp_rcv_space_adjust"
@@ -32,7 +32,7 @@ def run_check(place, *options, before=(), environment=(), **more):
     more.setdefault("stdout", subprocess.PIPE)
     return subprocess.run(
         [*before, place.collector, "--check", *options],
-        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=60,
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S,
         env={**place.environment, **dict(environment)}, **more,
     )
 
@@ -153,7 +153,7 @@ def test_output_that_cannot_be_written(place, netwatch):
 )
 def test_bad_options(place, options, named):
     done = subprocess.run(
-        [place.collector, *options], capture_output=True, text=True, timeout=60,
+        [place.collector, *options], capture_output=True, text=True, timeout=DEADLINE_S,
         env=place.environment,
     )
     assert done.returncode == 2 and not done.stdout and named in done.stderr, done
@@ -258,7 +258,7 @@ def test_all_that_is_needed_is_missing(place):
     assert re.search(rf"^ +{RECEIVE} +yes$", done.stdout, re.M), done
     path = place.new_path("sock")
     done = subprocess.run(
-        [place.collector, "--socket", str(path)], capture_output=True, text=True, timeout=60,
+        [place.collector, "--socket", str(path)], capture_output=True, text=True, timeout=DEADLINE_S,
         env={**place.environment, **hide("iter/nonsense", *needed)},
     )
     assert done.returncode == 78 and not done.stdout, done

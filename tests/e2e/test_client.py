@@ -60,7 +60,7 @@ def test_head_in_a_shell(place, collector, actor, port):
     done = subprocess.run(
         ["bash", "-c", f'"$0" --socket "$1" --dport {port} | head -1; echo "${{PIPESTATUS[0]}}"',
          place.client, collector.socket],
-        capture_output=True, text=True, timeout=60, user=ALICE, group=ALICE, extra_groups=[],
+        capture_output=True, text=True, timeout=DEADLINE_S, user=ALICE, group=ALICE, extra_groups=[],
         env=place.environment, cwd="/",
     )
     lines = done.stdout.splitlines()

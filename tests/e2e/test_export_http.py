@@ -11,6 +11,7 @@ import pytest
 
 import prometheus
 from exporter import Export, export, shared_export
+from harness import DEADLINE_S
 
 assert export and shared_export
 
@@ -94,7 +95,7 @@ def test_slow_clients(shared_export):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(DEADLINE_S)
     assert REQUEST_S - 1 <= ended["slow"] < 30 and ended["silent"] < 30, ended
     shared_export.scrape()
 

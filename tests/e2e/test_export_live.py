@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from exporter import Export, Traffic, export, shared_export
-from harness import ALICE, wait_until
+from harness import ALICE, DEADLINE_S, wait_until
 
 assert export and shared_export
 
@@ -70,7 +70,7 @@ def test_live_page(place, export):
     assert line == "looking\n", page.communicate()
     traffic.start()
     traffic.finish()
-    out, err = page.communicate(timeout=60)
+    out, err = page.communicate(timeout=DEADLINE_S)
     assert page.returncode == 0, err
     rows = json.loads(out)
     assert all(len(row) == 7 for row in rows)

@@ -175,7 +175,7 @@ def test_meanings_are_the_comments(place, fields):
 
 def generate(path, text):
     path.write_text(text)
-    return subprocess.run(["awk", "-f", AWK, path], capture_output=True, text=True, timeout=60)
+    return subprocess.run(["awk", "-f", AWK, path], capture_output=True, text=True, timeout=DEADLINE_S)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, SANITIZED, scaled, wait_until
+from harness import ALICE, BOB, DEADLINE_S, SANITIZED, scaled, wait_until
 from history import ALL, EVENTS, past, remembered, without_losses  # noqa: F401, one is a fixture
 
 
@@ -167,7 +167,7 @@ def test_overtaken(start, actor):
 @pytest.mark.parametrize("value", ["", "-1", "x", "1.5", "1000001", "99999999999999999999"])
 def test_bad_size(place, value):
     done = subprocess.run([place.collector, "--history", value], capture_output=True, text=True,
-                          env=place.environment, timeout=60, check=False)
+                          env=place.environment, timeout=DEADLINE_S, check=False)
     assert done.returncode == 2 and f'bad --history "{value}"' in done.stderr, done
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 
 import wire
-from harness import ALICE, wait_until
+from harness import ALICE, DEADLINE_S, wait_until
 
 CGROUP = {"cgroup_skb/ingress", "cgroup_skb/egress"}
 NEEDED = {
@@ -31,7 +31,7 @@ def better(place, collector):
     names = {hook.name for row in wire.check(collector.socket).category for hook in row.hook}
     done = subprocess.run(
         [place.collector, "--check", "-o", "json"], env={**place.environment, **hide(names)},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=DEADLINE_S,
     )
     hooks = [hook for row in json.loads(done.stdout)["category"] for hook in row["hook"]]
     return names - {hook["name"] for hook in hooks if not hook.get("without")}

@@ -71,7 +71,7 @@ class Watched:
     def finish(self):
         self.going_on = False
         for thread in self.threads:
-            thread.join(60)
+            thread.join(DEADLINE_S)
             assert not thread.is_alive()
         for actor in self.server, self.client:
             actor.end()

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from exchange import status_of
-from harness import ALICE, BOB, CAROL, FULL, PYTHON, free_port, scaled, sum_lost, wait_until
+from harness import ALICE, BOB, CAROL, DEADLINE_S, FULL, PYTHON, free_port, scaled, sum_lost, wait_until
 from talk import HTTP, finish
 
 EXCHANGES = 50_000 if FULL else scaled(1000)  # of either user
@@ -32,7 +32,7 @@ def run(place):
     yield start
     for process in running:
         process.stdin.close()
-        process.wait(60)
+        process.wait(DEADLINE_S)
         process.stdout.close()
 
 
@@ -46,7 +46,7 @@ def serve(run, uid):
 def asked(process):
     """{number: port of the client}"""
     said = process.stdout.read()
-    assert process.wait(60) == 0
+    assert process.wait(DEADLINE_S) == 0
     rows = [map(int, line.split()) for line in said.splitlines()]
     return {number: port for port, first, count in rows for number in range(first, first + count)}
 
@@ -98,10 +98,10 @@ def test_losses(start_collector, netwatch, run, window):
         collector.pause()
         name = f"b{burst}"
         clients[name] = run(ALICE, "ask", port, name, BURST, burst, window)
-        clients[name].wait(60)
+        clients[name].wait(DEADLINE_S)
         collector.resume()
         told = len(watch.out.lines)
-        run(ALICE, "ask", port, "more", 1, 1, 1).wait(60)
+        run(ALICE, "ask", port, "more", 1, 1, 1).wait(DEADLINE_S)
         wait_until(lambda: len(watch.out.lines) > told, "something is told again")
     ports = {name: asked(client) for name, client in clients.items()}
     wait_until(lambda: is_told(watch, run, port), "all is told")
@@ -110,7 +110,7 @@ def test_losses(start_collector, netwatch, run, window):
 
 def is_told(watch, run, port):
     """What is asked last: then everything before is as well."""
-    run(ALICE, "ask", port, "last", 1, 1, 1).wait(60)
+    run(ALICE, "ask", port, "last", 1, 1, 1).wait(DEADLINE_S)
     return any(b"/last/" in line for line in watch.out.lines[-100:])
 
 

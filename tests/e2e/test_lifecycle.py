@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 import wire
-from harness import ALICE, SERVICE_USER, end_process, wait_until
+from harness import ALICE, DEADLINE_S, SERVICE_USER, end_process, wait_until
 
 CAP_NET_ADMIN = 1 << 12
 
@@ -20,7 +20,7 @@ CAP_NET_ADMIN = 1 << 12
 def run_collector(place, *options, **more):
     """One that is expected to end by itself."""
     return subprocess.run(
-        [place.collector, *options], capture_output=True, text=True, timeout=60,
+        [place.collector, *options], capture_output=True, text=True, timeout=DEADLINE_S,
         env=place.environment, **more,
     )
 

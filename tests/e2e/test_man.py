@@ -13,7 +13,7 @@ import pytest
 import contract
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, Lines, end_process, wait_until
+from harness import ALICE, DEADLINE_S, Lines, end_process, wait_until
 from manpage import DOC, Page
 
 CLIENT, COLLECTOR, PROTOCOL = "netwatch.1", "netwatch-collector.8", "netwatch.proto.5"
@@ -23,7 +23,7 @@ PAGES = sorted(path.name for path in DOC.glob("*.[158]"))
 def run(place, program, *arguments):
     return subprocess.run(
         [getattr(place, program), *arguments], env=place.environment, cwd="/",
-        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
+        capture_output=True, text=True, timeout=DEADLINE_S, stdin=subprocess.DEVNULL, check=False,
     )
 
 
@@ -293,7 +293,7 @@ def test_client_of_the_page(place, collector, actor):
     try:
         wait_until(lambda: said.lines or process.poll() is not None, "it is subscribed")
         client.connects(count=2, address="127.0.0.1", port=port)
-        assert process.wait(60) == 0, said.text()
+        assert process.wait(DEADLINE_S) == 0, said.text()
     finally:
         end_process(process)
     said.finish()

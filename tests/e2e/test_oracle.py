@@ -9,7 +9,7 @@ import random
 
 import netwatch_pb2 as pb
 import wire
-from harness import ALICE, BOB, wait_until
+from harness import ALICE, BOB, DEADLINE_S, wait_until
 
 # The table has 64 slots: these, one that sees everything, and the churn.
 FILTERS = 60
@@ -197,7 +197,7 @@ class Churn(multiprocessing.get_context("fork").Process):
 
     def finish(self):
         self.over.set()
-        self.join(60)
+        self.join(DEADLINE_S)
         assert self.exitcode == 0, "its failure is on stderr"
 
 

@@ -9,7 +9,7 @@ import struct
 
 import netwatch_pb2 as pb
 
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 
 def varint(value):
