@@ -5,7 +5,7 @@
 #   sudo make test          all tests; make test T=name for one (unit test or end-to-end file)
 #   sudo make test-kernels     the same on every supported kernel, under qemu; K=6.1 T=conn: of it;
 #                           FULL=1: not only what depends on the kernel most
-#   make deb                a Debian package; sudo make test-deb: install it somewhere, run, remove
+#   make deb                a Debian package; sudo make test-deb: install it somewhere, run, boot, remove
 #   make fuzz               hostile HTTP, requests and events for some minutes; FUZZ_RUNS=n: so
 #                           many conversations, FUZZ_SECONDS=n: so long of each guided one
 #   sudo make bench         ratios against none and against other tools, about four minutes

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# `make test-deb`: packages, the .deb, lintian's word on it, and its life in a fresh Debian 12 without
-# a running systemd: installed by apt, used, upgraded, removed, purged (tests/deb/life.sh). Needs root
-# and Debian's mirror (NETWATCH_MIRROR); the fresh Debian is kept in NETWATCH_CACHE for a week.
+# `make test-deb`: packages, the .deb, lintian's word on it, and its life in a fresh Debian 12, without
+# a running systemd: installed by apt, used, upgraded, removed, purged (tests/deb/life.sh), and with
+# one, booted under qemu: what its units do (tests/deb/guest.sh). Needs root and Debian's mirror
+# (NETWATCH_MIRROR); the fresh Debian is kept in NETWATCH_CACHE for a week.
 
 set -eu
 cd "$(dirname "$0")/.."
@@ -50,4 +51,7 @@ cp "$deb" "$work/netwatch.deb"
 say "its life in a Debian 12 of its own"
 unshare --mount sh tests/deb/life.sh "$BASE" "$CACHE/archives" "$work" \
 	"$(dpkg-deb -f "$deb" Version)"
+say "its units, under a systemd that is process 1"
+unshare --mount sh tests/deb/system.sh "$BASE" "$CACHE/archives" "$work"
+PYTHONDONTWRITEBYTECODE=1 "${PYTHON:-/usr/bin/python3}" tests/deb/boot.py "$work"
 say "the package passed"

@@ -18,7 +18,8 @@ packages_of() {
 		debian-archive-keyring ;;
 	bench) echo bpftrace libbpf-tools tcpdump ;;
 	package) echo debhelper dpkg-dev ;;
-	deb) echo lintian mmdebstrap debian-archive-keyring util-linux mount passwd ;;
+	deb) echo lintian mmdebstrap debian-archive-keyring util-linux mount passwd \
+		qemu-system-x86 cpio kmod python3 ;;
 	format) echo clang-format ;;
 	fuzz) echo libclang-rt-14-dev libhttp-parser-dev ;;
 	*) echo "packages.sh: no group '$1'; there are build run test kernels bench package deb format fuzz" >&2

@@ -1,54 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The life of the package, in a mount namespace of its own: life.sh BASE ARCHIVES WORK VERSION. What is
-# written goes to a layer above BASE that is gone at the end; the kernel and the network are this
-# host's. WORK has netwatch.deb and next.deb.
+# The life of the package, without a running systemd, in a mount namespace of its own: life.sh BASE
+# ARCHIVES WORK VERSION. The kernel and the network are this host's. WORK has netwatch.deb and next.deb.
 
 set -eu
 BASE=$1 ARCHIVES=$2 WORK=$3 VERSION=$4
-ROOT=$WORK/root
+. "$(dirname "$0")/root.sh"
 DEADLINE_S=60
 USER_ID=${NETWATCH_FIRST_UID:-61001}
 collector=
-
-fail() {
-	echo "FAILED: $*" >&2
-	exit 1
-}
-
-inside() {
-	chroot "$ROOT" "$@"
-}
-
-apt_get() {
-	inside env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Keep-Downloaded-Packages=true \
-		-o Dpkg::Use-Pty=0 --no-install-recommends "$@" >>"$WORK/apt.log" 2>&1 || {
-		tail -n 20 "$WORK/apt.log" >&2
-		fail "apt-get $*"
-	}
-}
 
 clean_up() {
 	[ -z "$collector" ] || kill "$collector" 2>/dev/null || true
 }
 trap clean_up EXIT
-
-mount_root() {
-	mkdir -p "$WORK/layer" "$ROOT"
-	mount -t tmpfs tmpfs "$WORK/layer"
-	mkdir "$WORK/layer/upper" "$WORK/layer/work"
-	mount -t overlay overlay \
-		-o "lowerdir=$BASE,upperdir=$WORK/layer/upper,workdir=$WORK/layer/work" "$ROOT"
-	mount -t proc proc "$ROOT/proc"
-	mount --rbind /sys "$ROOT/sys"
-	mount --rbind /dev "$ROOT/dev"
-	mount -t tmpfs tmpfs "$ROOT/run"
-	mount --bind "$ARCHIVES" "$ROOT/var/cache/apt/archives"
-	cp --remove-destination /etc/resolv.conf "$ROOT/etc/resolv.conf"
-	cp "$WORK/netwatch.deb" "$WORK/next.deb" "$ROOT/tmp"
-	chmod 644 "$ROOT"/tmp/*.deb
-}
 
 # What is there: all files, users and groups. Not logs, caches, backups of passwd and dpkg's own.
 list_all() {
