@@ -36,8 +36,14 @@ bool ssh_is(const struct ssh *ssh, const struct event *event)
 {
 	const struct message *connection = &event->connection;
 
-	return ssh->lport && has_port(connection, "rport", ssh->rport) &&
-	       has_port(connection, "lport", ssh->lport) &&
-	       has_address(connection, "raddr", ssh->raddr) &&
-	       has_address(connection, "laddr", ssh->laddr);
+	if (!ssh->lport)
+		return false;
+	if (has_port(connection, "lport", ssh->lport))
+		return has_port(connection, "rport", ssh->rport) &&
+		       has_address(connection, "laddr", ssh->laddr) &&
+		       has_address(connection, "raddr", ssh->raddr);
+	return has_port(connection, "lport", ssh->rport) &&
+	       has_port(connection, "rport", ssh->lport) &&
+	       has_address(connection, "laddr", ssh->raddr) &&
+	       has_address(connection, "raddr", ssh->laddr);
 }

@@ -18,7 +18,8 @@ struct ssh {
 /* Reads what sshd puts into SSH_CONNECTION (or NULL). */
 void ssh_init(struct ssh *ssh, const char *variable);
 
-/* True when the event is of that connection. */
+/* True when the event is of that connection, at its end here; or at the other, if that is here too.
+ */
 bool ssh_is(const struct ssh *ssh, const struct event *event);
 
 #endif

@@ -442,7 +442,9 @@ static void ssh_of_this_terminal(void **state)
 	sample.connection.raddr = (char *)"fe80::2";
 	assert_true(is_ssh("fe80::2%eth0 80 fe80::1%eth0 45684", &sample.event));
 	assert_true(is_ssh("fe80::2 80 fe80::1 45684", &sample.event));
-	assert_false(is_ssh("fe80::1 45684 fe80::2 80", &sample.event));
+	assert_true(is_ssh("fe80::1 45684 fe80::2 80", &sample.event)); /* from this host */
+	assert_false(is_ssh("fe80::1 80 fe80::2 45684", &sample.event));
+	assert_false(is_ssh("fe80::2 45684 fe80::1 80", &sample.event));
 	assert_false(is_ssh("fe80::2 81 fe80::1 45684", &sample.event));
 	assert_false(is_ssh("fe80::3 80 fe80::1 45684", &sample.event));
 	assert_false(is_ssh("fe80::2 80 fe80::1", &sample.event));
