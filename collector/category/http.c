@@ -266,7 +266,8 @@ static const struct category_hook hooks[] = {
 	{.name = "cgroup_skb/ingress"},
 	{.name = "cgroup_skb/egress"},
 	{.name = "tp_btf/inet_sock_set_state",
-	 .without = "no response of a connection that ends without FIN within its head"},
+	 .without = "no request that comes with the end of a handshake, and no response of a "
+		    "connection that ends without FIN within its head"},
 	{.name = NULL},
 };
 
