@@ -175,7 +175,7 @@ static __always_inline int http(struct __sk_buff *ctx, __u32 direction)
 	p.offset = ctx->len - p.segment.length;
 	if (p.segment.flags & NW_TCP_SYN)
 		p.segment.seq++; /* the payload, as Fast Open has it, is behind it */
-	if (direction == NW_TX && nw_sk(tp)->__sk_common.skc_state == TCP_SYN_RECV)
+	if (direction == NW_TX && is_early())
 		tell_early(tp, w, cookie_of(ctx, tp));
 	look(ctx, tp, w, &p);
 	return 1;

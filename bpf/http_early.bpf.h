@@ -3,7 +3,8 @@
  * Payload that comes before its connection has a socket: with the ACK that completes the handshake
  * (as it does where the server defers to accept, or a bare ACK was lost), or with a SYN (Fast
  * Open). The listener handles the segment, and before the next one makes the child of it. So it
- * waits on this CPU until the child is established or, of Fast Open, its SYN-ACK leaves.
+ * waits on this CPU until the child is established or sends its first segment: of Fast Open the
+ * SYN-ACK, else an ACK where the kernel skipped the program at the change of state.
  */
 #ifndef NETWATCH_HTTP_EARLY_BPF_H
 #define NETWATCH_HTTP_EARLY_BPF_H
@@ -13,7 +14,8 @@
 struct early {
 	struct nw_subject subject;
 	struct nw_segment segment; /* length 0: nothing waits */
-	__u32 word;
+	__u64 time_ns;
+	__u64 word; /* its first letters */
 	__u64 record[(sizeof(struct nw_http_record) + NW_HTTP_HEAD_MAX + PAD) / 8];
 };
 
@@ -86,6 +88,7 @@ static __noinline int keep_early(struct __sk_buff *ctx, struct tcp_sock *tp)
 		goto none;
 	if (e->segment.flags & NW_TCP_SYN)
 		e->segment.seq++;
+	e->time_ns = bpf_ktime_get_ns();
 	load_subject(&h, true, &e->subject, nw_sk(tp));
 	return 0;
 none:
@@ -154,6 +157,7 @@ static __noinline int tell_early(struct tcp_sock *tp, struct nw_socket *w, __u64
 	r = (void *)e->record;
 	__builtin_memset(r->data + n, 0, PAD);
 	fill(cookie, tp, w, r, &p, n);
+	r->head.time_ns = e->time_ns;
 	r->flags |= NW_HTTP_START;
 	go_on(s, &p, r->data, n, NW_HTTP_LARGE, 0);
 	if (put(r, sizeof(*r) + n, p.receivers))
