@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "exit.h"
+#include "filter.h"
 #include "frame.h"
 #include "log.h"
 #include "reply.h"
@@ -87,9 +88,11 @@ int session_send(struct session *session, const Netwatch__Request *request)
 
 	size = netwatch__request__get_packed_size(request);
 	if (size > FRAME_REQUEST_MAX) {
-		log_error("too many filters: the request would have %zu bytes, of at most %d", size,
-			  FRAME_REQUEST_MAX);
-		return EXIT_USAGE;
+		log_error("too many filters: a request has %d bytes at most, not %zu, and in one "
+			  "filter %d ports and ranges, %d CIDRs or %d other values",
+			  FRAME_REQUEST_MAX, size, FILTER_PORTS_MAX, FILTER_PREFIXES_MAX,
+			  FILTER_VALUES_MAX);
+		return EXIT_ERROR;
 	}
 	if (frame_pack(&request->base, &data, &size)) {
 		log_error("out of memory");

@@ -332,6 +332,15 @@ def test_bad_option(netwatch, collector, options, named):
     assert b"".join(client.out.lines) == b""
 
 
+@pytest.mark.parametrize("ports", [65, 2000])
+def test_too_many_ports(netwatch, collector, ports):
+    """A limit of the collector, told by it, or where not even the request fits."""
+    client = netwatch("subscribe", "--dport", ",".join(map(str, range(1, ports + 1))), uid=ALICE)
+    assert client.wait() == 1, client
+    assert "64 ports" in client.err.text(), client
+    assert b"".join(client.out.lines) == b""
+
+
 def test_unknown_command(netwatch, place):
     client = netwatch("subscribed", socket="/nowhere")
     assert client.wait() == 2
