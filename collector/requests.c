@@ -296,7 +296,7 @@ static const struct verb {
 };
 
 static const char *const when_names[] = {
-	[PEER_NEW] = "the first message",
+	[PEER_NEW] = "as the first message",
 	[PEER_GREETED] = "once, after hello",
 	[PEER_SUBSCRIBED] = "after subscribe",
 };
