@@ -7,6 +7,7 @@ import pytest
 
 import wire
 from harness import wait_until
+from segments import Victim
 
 STAGES = {
     "RX": ["mac_ns", "ip_ns", "tcp_ns", "app_ns"],
@@ -26,9 +27,14 @@ class Connected:
         self.address = address
 
     def open(self):
-        self.near = self.client.connect(address=self.address, port=self.port)["fd"]
-        self.far = self.server.accept(fd=self.listener["fd"])["fd"]
+        self.told = self.client.connect(address=self.address, port=self.port)
+        self.accepted = self.server.accept(fd=self.listener["fd"])
+        self.near, self.far = self.told["fd"], self.accepted["fd"]
         return self
+
+    def victim(self):
+        """Sends segments to the server by hand."""
+        return Victim(self.server.pid, self.accepted, self.client.pid, self.told)
 
     def close(self):
         self.client.close(fd=self.near)

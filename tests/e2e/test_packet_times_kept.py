@@ -123,6 +123,30 @@ def test_unread(packets, connected):
     assert "app_ns" not in stages(old) and "app_ns" in stages(new)
 
 
+def test_sent_again(packets, connected):
+    """A copy of what waits for its reader is told at once, the first one with the read."""
+    both = connected()
+    watch = packets("-t", "--lport", both.port)
+    both.open()
+    victim, size = both.victim(), 100
+
+    def send_twice():
+        before = len(data(watch.events(), "RX", both.port))
+        both.client.send(fd=both.near, count=size)
+        both.wait_arrived(size)
+        victim.send(seq=-size, payload=b"x" * size)
+        wait_until(lambda: len(data(watch.events(), "RX", both.port)) > before, "a copy is told")
+        both.server.receive(fd=both.far, count=size)
+
+    in_time(send_twice, UNREAD_S)
+    victim.close()
+    both.close()
+    copy, first = data(told(watch), "RX", both.port)[-2:]
+    assert copy["packet"]["seq"] == first["packet"]["seq"] and copy["time"] > first["time"]
+    assert "app_ns" not in stages(copy) and "app_ns" in stages(first)
+    assert firsts([copy, first]) == [first]
+
+
 def test_more_than_is_kept(packets, connected):
     """Of a crowd that nobody reads some are told at once. Each is told once."""
     count, size = 200, 100

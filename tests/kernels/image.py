@@ -129,7 +129,7 @@ def tree(target, stage, build, files):
         "netwatch:x:990:990::/:/usr/sbin/nologin\n"
         "nobody:x:65534:65534::/:/usr/sbin/nologin\n",
     )
-    write(stage / "etc/group", "root:x:0:\nnetwatch:x:990:\nnogroup:x:65534:\n")
+    write(stage / "etc/group", "root:x:0:\ngames:x:60:\nnetwatch:x:990:\nnogroup:x:65534:\n")
     write(stage / "etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
     source = stage / CHECKOUT.lstrip("/")
     shutil.copytree(ROOT / "tests/e2e", source / "tests/e2e", ignore=shutil.ignore_patterns("__*"))
