@@ -116,6 +116,9 @@ struct nw_shared {
 	__u64 crowded; /* bytes in the ring beyond which it takes no records of chatty categories */
 	struct nw_interval interval[NW_INTERVALS];
 	__u32 due; /* bits of intervals whose reports are being made */
+	/* During a walk: slots all of whose subscribers it shows what exists, and since when. */
+	__u64 beginning;
+	__u64 beginning_ns;
 
 	/* written by both sides */
 	__u32 armed __attribute__((aligned(64))); /* the collector sleeps: wake it */

@@ -16,12 +16,12 @@
 #define PARKED_STAGE(p)	  ((p)&0xff)
 #define PARKED_COUNTER(p) ((p) >> 8 & (NW_PARK_COUNTERS - 1))
 
-/* stage_state: enum nw_conn_stage << 8 | TCP state to report. */
+/* stage_state: enum nw_conn_stage << 8 | TCP state to report. Not for the slots of `shown`. */
 static __noinline int emit_conn(struct tcp_sock *tp, struct nw_socket *w, __u64 time_ns,
-				__u32 stage_state)
+				__u32 stage_state, __u64 shown)
 {
 	__u32 uid;
-	__u64 receivers = nw_receivers(tp, w, NW_WANT_CONN, &uid);
+	__u64 receivers = nw_receivers(tp, w, NW_WANT_CONN, &uid) & ~shown;
 	struct nw_conn_record *r;
 
 	if (!receivers)
@@ -103,13 +103,16 @@ static __always_inline void park(struct nw_socket *w, __u8 stage, __u64 now, __u
 static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 {
 	__u32 parked = READ(w->parked), stage_state;
-	__u64 time;
+	__u64 time, shown = 0;
 
 	if (!parked)
 		return;
 	/* Before it is seen as told: a walk asks when. */
 	if (!(parked & PARKED_NOT_FIRST))
 		WRITE(w->told_ns, bpf_ktime_get_ns());
+	/* Before that too: see waits in walk.bpf.h. */
+	if (!(parked & PARKED_AT_ONCE))
+		shown = __sync_lock_test_and_set(&w->shown, 0);
 	if (__sync_val_compare_and_swap(&w->parked, parked, 0) != parked)
 		return;
 	if (!(parked & PARKED_AT_ONCE))
@@ -121,7 +124,7 @@ static __always_inline void unpark(struct tcp_sock *tp, struct nw_socket *w)
 		stage_state =
 			NW_CONN_OPEN << 8 | (w->role == NW_ROLE_SERVER ? TCP_LISTEN : TCP_SYN_SENT);
 	}
-	emit_conn(tp, w, time, stage_state);
+	emit_conn(tp, w, time, stage_state, shown);
 }
 
 #endif

@@ -174,12 +174,19 @@ struct nw_reason {
 /* Other sockets than TCP's have it too: it counts only where the kernel names the socket. */
 #define NW_REASON_NAMED 4
 
+/* Its OPEN or ESTABLISHED, which is older than the walk. */
+enum nw_row_parked {
+	NW_ROW_TOLD = 0,
+	NW_ROW_WAITS, /* comes soon */
+	NW_ROW_SHOWN, /* comes soon to those only who do not begin with this walk */
+};
+
 /* What a walk finds of one socket. */
 struct nw_row {
 	struct nw_connection connection;
 	__u64 ancestors[NW_ANCESTORS]; /* cgroup and those above it; 0 beyond the root */
 	__u64 told_ns; /* its first event was told, or began to wait; 0: before we looked */
-	__u32 parked;  /* an event of it waits: OPEN or ESTABLISHED comes soon */
+	__u32 parked;  /* enum nw_row_parked */
 	__u32 reserved;
 };
 

@@ -35,6 +35,7 @@ static __always_inline void begin(struct nw_socket *w, __u8 role, __u64 now)
 	w->born_ns = now;
 	w->told_ns = now;
 	w->parked = 0;
+	w->shown = 0;
 	w->handshake_us = 0;
 	nw_reset_retransmits(w);
 	w->known = 0;

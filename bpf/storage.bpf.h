@@ -26,6 +26,7 @@ struct nw_socket {
 	__u64 born_ns;	      /* SYN or LISTEN; 0: before we looked */
 	__u64 established_ns; /* a server's parked ESTABLISHED */
 	__u64 told_ns;	      /* its first event was told, or began to wait */
+	__u64 shown; /* slots that were shown it by a walk: what is parked is not for them */
 	__u32 pid;
 	__u32 generation; /* of the owner: counts up when a filter's answer may change */
 	__u32 parked;	  /* see park in conn.bpf.h; 0: nothing waits */
@@ -238,6 +239,7 @@ static __always_inline struct nw_socket *nw_storage(struct tcp_sock *tp, __u64 f
 		w->role = NW_ROLE_UNKNOWN;
 		w->born_ns = 0;
 		w->parked = 0;
+		w->shown = 0;
 		w->state = 0;
 		nw_reset_retransmits(w);
 		w->known = 0;

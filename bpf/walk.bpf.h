@@ -6,8 +6,32 @@
 #include "owner.bpf.h"
 #include "tcpinfo.bpf.h"
 
+/*
+ * What waits to be told, those get as an event for whom it is told. Those who begin with this walk
+ * do not: they are shown it as what exists, unless it began to wait since they began. Whoever tells
+ * it at the same time takes `shown` first: then it was for them, or they are found to be taken.
+ * An enum nw_row_parked.
+ */
+static __noinline __u32 waits(struct tcp_sock *tp, struct nw_socket *w)
+{
+	__u32 parked = READ(w->parked), uid;
+	__u64 bits = READ(shared.beginning);
+
+	if (!parked)
+		return NW_ROW_TOLD;
+	if (parked & PARKED_AT_ONCE || !bits || READ(w->told_ns) >= shared.beginning_ns)
+		return NW_ROW_WAITS;
+	bits &= nw_receivers(tp, w, NW_WANT_CONN, &uid);
+	if (!bits)
+		return NW_ROW_WAITS;
+	__sync_fetch_and_or(&w->shown, bits);
+	if (READ(w->parked) || !(__sync_fetch_and_and(&w->shown, ~bits) & bits))
+		return NW_ROW_SHOWN;
+	return NW_ROW_TOLD;
+}
+
 static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *tp,
-				  struct nw_socket *w)
+				  struct nw_socket *w, __u32 parked)
 {
 	struct nw_row row = {};
 	struct sock *sk = nw_sk(tp);
@@ -22,7 +46,7 @@ static __noinline int emit_socket(struct bpf_iter_meta *meta, struct tcp_sock *t
 		cgroup = parent ? parent->cgroup : NULL;
 	}
 	row.told_ns = w->told_ns;
-	row.parked = w->parked != 0;
+	row.parked = parked;
 	bpf_seq_write(meta->seq, &row, sizeof(row));
 	return 0;
 }
@@ -44,7 +68,7 @@ static __noinline int emit_counters(struct bpf_iter_meta *meta, struct tcp_sock 
 static __always_inline int emit_row(struct bpf_iter_meta *meta, struct tcp_sock *tp,
 				    struct nw_socket *w)
 {
-	emit_socket(meta, tp, w);
+	emit_socket(meta, tp, w, waits(tp, w));
 	return emit_counters(meta, tp, w);
 }
 

@@ -34,9 +34,12 @@ static bool may_begin(const struct slots *slots, const struct slot *slot,
 /* Readers that wait in live slots: their bits are set and their tables in use. */
 static void begin_readers(struct slots *slots)
 {
+	uint64_t whole = 0;
+
 	slots->n_beginning = 0;
 	for (unsigned i = 0; i < NW_SLOTS; i++) {
 		struct slot *slot = &slots->slot[i];
+		unsigned shown = 0;
 		struct reader *reader;
 
 		if (slot->state != SLOT_LIVE)
@@ -49,12 +52,19 @@ static void begin_readers(struct slots *slots)
 			reader->state = READER_JOINING;
 			reader->start_ns = event_monotonic();
 			slots->beginning[slots->n_beginning++] = reader;
+			shown += reader->existing;
 		}
+		if (shown && shown == slot->active)
+			whole |= 1ULL << i;
 	}
+	if (slots->n_beginning)
+		slots->shared->beginning_ns = slots->beginning[0]->start_ns;
+	__atomic_store_n(&slots->shared->beginning, whole, __ATOMIC_RELEASE);
 }
 
 static void tell_live(struct slots *slots)
 {
+	slots->shared->beginning = 0;
 	for (size_t i = 0; i < slots->n_beginning; i++)
 		slots->beginning[i]->ops->live(slots->beginning[i]);
 	if (slots->n_beginning == READERS_AT_ONCE)
@@ -71,6 +81,17 @@ static void on_walk(struct walk_request *request)
 	begin_readers(slots_of(request));
 }
 
+/* What was told since the reader began, or waits to be told to it, comes as an event. */
+static bool comes(const struct reader *reader, const struct nw_row *row)
+{
+	const struct slots *slots = reader->slot->slots;
+	uint64_t bit = 1ULL << slots_index(reader->slot);
+
+	if (row->parked == NW_ROW_SHOWN)
+		return !(slots->shared->beginning & bit);
+	return row->parked || row->told_ns >= reader->start_ns;
+}
+
 static void on_row(struct walk_request *request, const struct nw_full_row *full)
 {
 	const struct slots *slots = slots_of(request);
@@ -81,8 +102,7 @@ static void on_row(struct walk_request *request, const struct nw_full_row *full)
 	for (size_t i = 0; i < slots->n_beginning; i++) {
 		struct reader *reader = slots->beginning[i];
 
-		/* Whose beginning was told since, or waits to be told, comes as an event. */
-		if (!reader->existing || row->parked || row->told_ns >= reader->start_ns)
+		if (!reader->existing || comes(reader, row))
 			continue;
 		if (reader->slot != judged) {
 			judged = reader->slot;

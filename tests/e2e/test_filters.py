@@ -201,6 +201,31 @@ def test_used_slot_is_no_longer_meant(collector, listening):
         assert len(stays.events(10 * 60)) == stays.unsubscribe()[1].matched
 
 
+@pytest.mark.kernels
+def test_existing_and_parked_meet(collector, actor):
+    """A server's connections that no process has used yet, so that whoever watches has not been
+    told of them: to those who begin now they are EXISTING, never told again, and never left out."""
+    client, server = actor(), actor()
+    kinds = Counter()
+    for _ in range(10):
+        port = server.server()
+        ends = {"lport": wire.ports(port), "role": [pb.SERVER]}
+        with wire.Connection(collector.socket) as older, wire.Connection(collector.socket) as watch:
+            older.subscribe(**ends)
+            client.tell("hold", count=100, address="127.0.0.1", port=port)
+            events = watch.subscribe(existing=True, family=[4], **ends)
+            told = client.answer()
+            assert len(older.events(len(told))) == len(told)  # now none is parked
+            events += watch.unsubscribe()[0]
+        began = [event for event in events if event.connection.HasField("rport")]
+        assert (sorted(event.connection.rport for event in began)
+                == sorted(one["lport"] for one in told))
+        kinds.update(event.conn.event for event in began)
+        for one in told:
+            client.close(fd=one["fd"])
+    assert kinds[pb.Conn.EXISTING] and set(kinds) <= {pb.Conn.EXISTING, pb.Conn.ESTABLISHED}, kinds
+
+
 def test_existing_and_live_meet(collector, actor):
     """Connections that open while somebody subscribes: each is EXISTING or OPEN, never both
     and never neither."""
