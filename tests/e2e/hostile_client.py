@@ -47,7 +47,7 @@ def bad_options():
         ("-o %s%n", 2, '"%s%n"'), ("--no-such", 2, "no-such"), ("-Z", 2, "Z"), ("--dport", 2, "dport"),
         ("--sport 1 unexpected", 2, "unexpected"), ("\x1b[2J", 2, "\\x1b[2J"),
         ("--dport " + ",".join(["9"] * 65), 1, "64"), ("--raddr " + ",".join(["::1"] * 17), 1, "16"),
-        ("--pid " + ",".join(["9"] * 65), 1, "64"), ("--dport " + ",".join(["60000-60001"] * 600), 2,
+        ("--pid " + ",".join(["9"] * 65), 1, "64"), ("--dport " + ",".join(["60000-60001"] * 600), 1,
          "too many"),
     ]  # fmt: skip
     for text, code, word in rows:
