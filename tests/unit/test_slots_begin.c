@@ -9,11 +9,13 @@
 #include "cmocka_all.h"
 #include "collector/grace.h"
 #include "collector/slots_table.h"
+#include "common/kernel_side.h"
 
 #define TICKET 7
 
 static struct {
 	struct slots slots;
+	struct nw_shared shared;
 	struct reader plain, seamless;
 	struct slot *slot;
 	uint64_t passed; /* the last ticket that has */
@@ -67,6 +69,7 @@ static int begin(void **state)
 {
 	(void)state;
 	memset(&t, 0, sizeof(t));
+	t.slots.shared = &t.shared;
 	t.slot = &t.slots.slot[3];
 	t.slot->slots = &t.slots;
 	t.slot->state = SLOT_LIVE;
