@@ -236,6 +236,7 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 
 	if (!run)
 		return 0;
+	WRITE(run->last, (__u64)sk);
 	WRITE(run->busy, (__u64)sk);
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
 	WRITE(run->busy, 0); /* cannot be */
@@ -243,25 +244,33 @@ int BPF_PROG(nw_state, struct sock *sk, int oldstate, int newstate)
 }
 
 /*
- * Did the first program handle this change? Its socket knows; without storage it is enough that
- * the first one is not busy here, unless this task was moved to another CPU in between.
+ * Did the first program handle this change of a socket without storage? It did if it began with
+ * this one last. If not, it was skipped, or another change came in between; then nobody could
+ * want this socket, or it had storage now. Only CLOSE leaves none, and may not be told twice.
+ * (Not busy is not enough of the others: the kernel skips a call also while the first program is
+ * about to begin or has ended its work, where another task may come in between since Linux 7.)
  */
 static __always_inline bool handled(struct sock *sk, int newstate, const struct nw_run *run)
 {
-	struct tcp_sock *tp = sk->sk_bpf_storage ? nw_tcp_sock(sk) : NULL;
-	struct nw_socket *w = tp ? nw_storage(tp, 0) : NULL;
-
-	return w ? w->state == newstate : !READ(run->busy);
+	return READ(run->last) == (__u64)sk || (newstate == TCP_CLOSE && !READ(run->busy));
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(nw_state_twin, struct sock *sk, int oldstate, int newstate)
 {
 	struct nw_run *run = must_be_seen(newstate) ? nw_run(NW_PAIR_STATE) : NULL;
+	struct nw_socket *w = NULL;
+	struct tcp_sock *tp;
 
-	if (!run || handled(sk, newstate, run))
+	if (!run)
 		return 0;
-	__sync_fetch_and_add(&shared.twins, 1);
+	tp = sk->sk_bpf_storage ? nw_tcp_sock(sk) : NULL;
+	if (tp)
+		w = nw_storage(tp, 0);
+	if (w ? w->state == newstate : handled(sk, newstate, run))
+		return 0;
+	if (w || READ(run->busy)) /* else it may not have been skipped */
+		__sync_fetch_and_add(&shared.twins, 1);
 	bpf_tail_call(ctx, &bodies, NW_PAIR_STATE);
 	return 0;
 }

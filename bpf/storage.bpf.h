@@ -82,6 +82,7 @@ struct {
 /* Of a pair of programs, on a CPU. */
 struct nw_run {
 	__u64 busy; /* address of the socket that the first program is at, or 0 */
+	__u64 last; /* of the one that it began with last; of state changes only */
 };
 
 /*

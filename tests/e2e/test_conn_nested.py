@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Many processes connect and accept at the same time, so that state changes interrupt each
 other on a CPU, where the kernel skips a program that runs already: each event is there all the
-same, since a second program answers for what the first one missed."""
+same, since a second program answers for what the first one missed. Where tracepoints can be
+preempted a third process may find both busy: no more is missing than the kernel skipped of each."""
 
 import ctypes
 import os
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.kernels
 PROCESSES = 4
 CONNECTS = harness.scaled(200)  # of each process in a round
 ROUNDS_S = 30  # no further round after so long
-QUIET_S = 20  # so long without an event means that no more come
+QUIET_S = 10  # so long without an event means that no more come
 SYS_BPF, PROG_GET_FD_BY_ID, OBJ_GET_INFO_BY_FD = 321, 13, 15
 PREEMPTIBLE = 7  # from this major version on a tracepoint's program can be preempted
 
@@ -67,6 +68,12 @@ def misses(collector):
     return found
 
 
+def skipped(collector):
+    """Of the program of state changes, and of its twin."""
+    found = misses(collector)
+    return found["nw_state"], found["nw_state_twin"]
+
+
 class Round:
     """All processes at once: what they say they did, and what the stream says."""
 
@@ -98,15 +105,26 @@ class Round:
         return events
 
     def check(self):
-        names = pb.Conn.DESCRIPTOR.fields_by_name["event"].enum_type.values_by_number
-        assert set(self.found) == set(self.told) | set(self.accepted)
+        """How many events are missing; those that are there are right."""
+        missing = 0
+        assert set(self.found) <= set(self.told) | set(self.accepted)
         for ends, expected in (self.told, CLIENT_STAGES), (self.accepted, CLIENT_STAGES[1:]):
             for cookie, one in ends.items():
-                events = self.found[cookie]
-                assert [names[event.conn.event].name for event in events] == expected, events
-                for event in events:
-                    for field in [*TUPLE, "pid", "uid", "netns"]:
-                        assert getattr(event.connection, field) == one[field], (field, events)
+                missing += self.check_connection(self.found.get(cookie, []), one, expected)
+        return missing
+
+    @staticmethod
+    def check_connection(events, one, expected):
+        names = pb.Conn.DESCRIPTOR.fields_by_name["event"].enum_type.values_by_number
+        stages = [names[event.conn.event].name for event in events]
+        assert stages == [stage for stage in expected if stage in stages], events
+        for event in events:
+            for field in [*TUPLE, "uid", "netns"]:
+                assert getattr(event.connection, field) == one[field], (field, events)
+            # Who was there at an event that is missing may not be known.
+            known = stages == expected or event.connection.HasField("pid")
+            assert not known or event.connection.pid == one["pid"], events
+        return len(expected) - len(stages)
 
 
 def test_nested(collector, actor):
@@ -115,14 +133,16 @@ def test_nested(collector, actor):
     ports = [server.server(mode="fork", workers=2) for _ in range(PROCESSES)]
     clients = [actor() for _ in ports]
     end = time.monotonic() + ROUNDS_S
-    rounds = missed = 0
+    rounds = missed = missing = 0
     with wire.Connection(collector.socket) as stays:
         stays.subscribe(rport=wire.ports(1))  # what is attached stays, with its counters
-        before = misses(collector)["nw_state"]
+        before = skipped(collector)
         while not rounds or not missed and preemptible() and time.monotonic() < end:
-            Round(collector, clients, server, ports).check()
+            missing += Round(collector, clients, server, ports).check()
             rounds += 1
-            missed = misses(collector)["nw_state"] - before
-    print(f"{rounds} rounds, {missed} calls of the first program skipped")
+            missed, of_twin = (now - then for now, then in zip(skipped(collector), before))
+    print(f"{rounds} rounds, {missed} calls of the first program skipped and {of_twin} of the "
+          f"second, {missing} events missing")
+    assert missing <= (min(missed, of_twin) if preemptible() else 0)
     if preemptible():
         assert missed, f"not one in {rounds} rounds"
