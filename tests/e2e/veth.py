@@ -77,7 +77,7 @@ class Trace:
     def hidden(self, *ports):
         """How many of the events of a socket with one of these ports."""
         init = os.listdir("/proc/1/task")
-        lines = (self.instance / "trace").read_text().splitlines()
+        lines = (self.instance / "trace").read_text(errors="replace").splitlines()
         found = (re.match(r".*-(\d+) +\[\d+\].* sport=(\d+) ", line) for line in lines)
         return sum(match[1] in init and int(match[2]) in ports for match in found if match)
 
