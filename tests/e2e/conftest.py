@@ -6,6 +6,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,8 +69,18 @@ def make_place(config, path):
     return place
 
 
+def hand_no_signals_down():
+    """Whoever starts the tests may ignore signals, as nohup and a shell's & do. What they start
+    does not, whereas the tests go on."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
 def pytest_configure(config):
     """Before the tests are collected, since they import the generated module."""
+    hand_no_signals_down()
     config.addinivalue_line("markers", "own_collector: not the one that the file's tests share")
     config.addinivalue_line("markers", "alone: measures what tests beside it would change, or would change them")
     config.addinivalue_line("markers", "kernels: depends on it most, see tests/kernels/run.py")
