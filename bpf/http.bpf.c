@@ -123,6 +123,19 @@ static __always_inline bool has_boundary(struct __sk_buff *ctx, struct stream *s
 	return true;
 }
 
+/*
+ * A request's body ends where its head says, whatever text is in it: the message behind it counts,
+ * and not what the segment begins like. (A response may have no body at all.)
+ */
+static __always_inline bool has_message(struct __sk_buff *ctx, struct stream *s, struct piece *p)
+{
+	if (!is_wanted(ctx, s, p))
+		return has_boundary(ctx, s, p);
+	if (s && in_body(s, p) && (s->asks || p->word != WORD('H', 'T', 'T', 'P')))
+		has_boundary(ctx, s, p);
+	return true;
+}
+
 static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 			   struct piece *p)
 {
@@ -135,7 +148,7 @@ static __noinline int look(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw
 		s = &streams->direction[p->segment.direction == NW_TX];
 	if (s && p->segment.length)
 		p->turn = pass(s, &p->segment);
-	if (!p->segment.length || (!is_wanted(ctx, s, p) && !has_boundary(ctx, s, p)))
+	if (!p->segment.length || !has_message(ctx, s, p))
 		return streams && ends ? tell_end(ctx, tp, w, p) : 0;
 	if (!streams)
 		streams = new_streams(tp, w);

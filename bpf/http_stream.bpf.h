@@ -26,7 +26,8 @@ struct stream {
 	__u8 ending;	/* enum ending, of a head that is not complete */
 	__u8 pipelined; /* of what was lost a message began before anything was answered */
 	__u8 bounded;	/* boundary is valid */
-	__u8 reserved[3];
+	__u8 asks;	/* its messages are requests */
+	__u8 reserved[2];
 };
 
 /* A socket that has spoken HTTP. */
@@ -136,14 +137,25 @@ static __always_inline bool goes_on(const __u8 *data, __u32 end, __u32 n, const 
 	return may_begin_message(*(const __u32 *)(data + end), n - end);
 }
 
-/* length: as this piece of a head tells it, or 0. In a body text may look like a request. */
+/* In the body of a message whose head told its length. */
+static __always_inline bool in_body(const struct stream *s, const struct piece *p)
+{
+	return s->bounded && before(p->segment.seq, s->boundary);
+}
+
+/*
+ * length: as this piece of a head tells it, or 0. In a body text may look like a message; but a
+ * response may have no body in spite of its length.
+ */
 static __always_inline void keep_boundary(struct stream *s, const struct piece *p, __u32 taken,
 					  __u32 end, __u32 length)
 {
 	bool response = p->begins && p->word == WORD('H', 'T', 'T', 'P');
 
-	if (s->bounded && before(p->segment.seq, s->boundary) && !response)
+	if (in_body(s, p) && (s->asks || !response))
 		return;
+	if (p->begins)
+		s->asks = !response;
 	s->length = length ? length : taken ? s->length : 0;
 	s->bounded = end && s->length;
 	if (s->bounded)
@@ -156,7 +168,7 @@ static __always_inline void go_on(struct stream *s, const struct piece *p, __u8 
 {
 	__u32 end = head_end(s, taken, data, n, size);
 
-	keep_boundary(s, p, taken, end, content_length(data, n, size));
+	keep_boundary(s, p, taken, end, content_length(data, end ? end : n, size));
 	if (goes_on(data, end, n, size) && n == p->segment.length && taken + n < NW_HTTP_HEAD_MAX) {
 		s->ending = ending_of(s, taken, n > 1 ? data[(n - 2) & (size - 1)] : 0,
 				      data[(n - 1) & (size - 1)], n);

@@ -133,15 +133,17 @@ static __always_inline int find_empty_line(const __u8 *data, __u32 n, const __u3
 #define CONTENT	    0x2d746e65746e6f63ULL /* "content-" */
 #define LENGTH	    0x003a6874676e656cULL /* "length:" */
 #define LENGTH_MASK 0x00ffffffffffffffULL
-#define DIGITS_MAX  16
+#define DIGITS_MAX  PAD
 
 /* Of a number behind spaces, what is left of it in 32 bits. */
 static __always_inline __u32 parse_number(const __u8 *data, __u32 at, const __u32 size)
 {
 	__u32 value = 0;
 
+	if (at > size) /* and PAD has room for all digits */
+		return 0;
 	for (__u32 i = 0; i < DIGITS_MAX; i++) {
-		__u8 c = data[(at + i) & (size - 1)];
+		__u8 c = data[at + i];
 
 		if (c == ' ' && !value)
 			continue;
@@ -181,6 +183,10 @@ struct medium {
 	__u8 data[NW_HTTP_MEDIUM + PAD];
 };
 
+struct large {
+	__u8 data[NW_HTTP_LARGE + PAD];
+};
+
 __noinline int nw_find_small(struct small *in, __u32 n)
 {
 	return in ? find_empty_line(in->data, n, NW_HTTP_SMALL) : 0;
@@ -211,19 +217,57 @@ __noinline int nw_number_medium(struct medium *in, __u32 at)
 	return in ? parse_number(in->data, at, NW_HTTP_MEDIUM) : 0;
 }
 
-/* In a large piece it looks no further; an end that it misses costs copies of up to a head. */
+__noinline int nw_number_large(struct large *in, __u32 at)
+{
+	return in ? parse_number(in->data, at, NW_HTTP_LARGE) : 0;
+}
+
+/* A large piece is looked at in windows of the medium size, with PAD bytes of the next. */
+#define WINDOWS (NW_HTTP_LARGE / NW_HTTP_MEDIUM)
+
 static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
 {
-	return size == NW_HTTP_SMALL ? nw_find_small(data, n) : nw_find_medium(data, n);
+	if (size == NW_HTTP_SMALL)
+		return nw_find_small(data, n);
+	for (__u32 i = 0; i < WINDOWS && i * NW_HTTP_MEDIUM < size; i++) {
+		__u32 begin = i * NW_HTTP_MEDIUM, found;
+
+		if (begin >= n)
+			break;
+		found = nw_find_medium(data + begin, n - begin);
+		if (found)
+			return begin + found;
+	}
+	return 0;
 }
-/* The value of Content-Length, 0 if it is not there. */
+
+/* Where the value of Content-Length begins, or 0. */
+static __always_inline __u32 find_length(void *data, __u32 n, const __u32 size)
+{
+	if (size == NW_HTTP_SMALL)
+		return nw_length_small(data, n);
+	for (__u32 i = 0; i < WINDOWS && i * NW_HTTP_MEDIUM < size; i++) {
+		__u32 begin = i * NW_HTTP_MEDIUM, found;
+
+		if (begin >= n)
+			break;
+		found = nw_length_medium(data + begin, n - begin);
+		if (found)
+			return begin + found;
+	}
+	return 0;
+}
+
+/* That value, of a head of n bytes or of what there is of it; 0: it is not there. */
 static __always_inline __u32 content_length(void *data, __u32 n, const __u32 size)
 {
-	__u32 at = size == NW_HTTP_SMALL ? nw_length_small(data, n) : nw_length_medium(data, n);
+	__u32 at = find_length(data, n, size);
 
 	if (!at)
 		return 0;
-	return size == NW_HTTP_SMALL ? nw_number_small(data, at) : nw_number_medium(data, at);
+	if (size == NW_HTTP_SMALL)
+		return nw_number_small(data, at);
+	return size == NW_HTTP_MEDIUM ? nw_number_medium(data, at) : nw_number_large(data, at);
 }
 
 #endif

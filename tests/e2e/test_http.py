@@ -94,6 +94,23 @@ TALKS = {
         ["REQUEST POST /1", "RESPONSE 200 POST /1", "REQUEST PUT /2", "RESPONSE 200 PUT /2",
          "REQUEST GET /3", "RESPONSE 200 GET /3"],
     ),
+    "the same, and the body looks like requests": (
+        [(">", head("POST /1 HTTP/1.1", Host="h", content_length=1000 * len(get("/no")))),
+         ("<", ok()), (">", get("/no") * 500),
+         (">", get("/no") * 500 + head("PUT /2 HTTP/1.1", Host="h", Content_Length=1) + "x"),
+         ("<", ok()), (">", get("/3")), ("<", ok())],
+        ["REQUEST POST /1", "RESPONSE 200 POST /1", "REQUEST PUT /2", "RESPONSE 200 PUT /2",
+         "REQUEST GET /3", "RESPONSE 200 GET /3"],
+    ),
+    "the same, with text of both kinds, behind a long head": (
+        [(">", head("POST /1 HTTP/1.1", Host="h", Cookie="x" * 3000,
+          Content_Length=len(get("/no") + ok()) + 20000)),
+         ("<", ok()), (">", get("/no")), (">", ok()),
+         (">", "x" * 20000 + head("PUT /2 HTTP/1.1", Host="h", Content_Length=1) + "x"),
+         ("<", ok()), (">", get("/3")), ("<", ok())],
+        ["REQUEST POST /1", "RESPONSE 200 POST /1", "REQUEST PUT /2", "RESPONSE 200 PUT /2",
+         "REQUEST GET /3", "RESPONSE 200 GET /3"],
+    ),
     "100-continue": (
         [(">", head("PUT /1 HTTP/1.1", Host="h", Content_Length=3, Expect="100-continue")),
          ("<", head("HTTP/1.1 100 Continue")), (">", "abc"), ("<", head("HTTP/1.1 201 Created",
