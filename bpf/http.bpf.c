@@ -9,14 +9,11 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-/*
- * size: what the record takes at most, a constant. It is made so that what is not yet proved to the
- * verifier of Linux 6.1, a length above zero and not above size, is seen by it.
- */
+/* size: what the record takes at most, a constant. */
 static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, struct nw_socket *w,
 				   struct stream *s, const struct piece *p, const __u32 size)
 {
-	__u32 n = p->segment.length < size ? p->segment.length : size, taken = s->taken;
+	__u32 n, taken = s->taken;
 	struct nw_http_record *r;
 
 	/* Not even when it is sent again: what it acknowledges then is not what it did. */
@@ -29,11 +26,7 @@ static __always_inline int capture(struct __sk_buff *ctx, struct tcp_sock *tp, s
 		s->bounded = 0;
 		return 0;
 	}
-	asm volatile("%[n] += -1\n"
-		     "%[n] &= %[mask]\n"
-		     "%[n] += 1\n"
-		     : [n] "+r"(n)
-		     : [mask] "i"(size - 1));
+	n = at_most(p->segment.length, size);
 	if (bpf_skb_load_bytes(ctx, p->offset, r->data, n)) {
 		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
 		return 0;

@@ -41,20 +41,6 @@ static __always_inline bool is_early(void)
 	return e && e->segment.length;
 }
 
-/* Bytes of the payload that wait, as the verifier of Linux 6.1 wants to see them. */
-static __always_inline __u32 kept(const struct early *e)
-{
-	__u32 n = e->segment.length;
-
-	n = n < NW_HTTP_HEAD_MAX ? n : NW_HTTP_HEAD_MAX;
-	asm volatile("%[n] += -1\n"
-		     "%[n] &= %[mask]\n"
-		     "%[n] += 1\n"
-		     : [n] "+r"(n)
-		     : [mask] "i"(NW_HTTP_HEAD_MAX - 1));
-	return n;
-}
-
 /* Does it begin like a request? It is the first that comes. */
 static __always_inline bool is_request(struct __sk_buff *ctx, struct early *e, __u32 offset)
 {
@@ -84,7 +70,8 @@ static __noinline int keep_early(struct __sk_buff *ctx, struct tcp_sock *tp)
 	if (!load_segment(ctx, &h, &e->segment, NW_RX) || !e->segment.length)
 		goto none;
 	offset = ctx->len - e->segment.length;
-	if (!is_request(ctx, e, offset) || bpf_skb_load_bytes(ctx, offset, r->data, kept(e)))
+	if (!is_request(ctx, e, offset) ||
+	    bpf_skb_load_bytes(ctx, offset, r->data, at_most(e->segment.length, NW_HTTP_HEAD_MAX)))
 		goto none;
 	if (e->segment.flags & NW_TCP_SYN)
 		e->segment.seq++;
@@ -139,7 +126,7 @@ static __noinline int tell_early(struct tcp_sock *tp, struct nw_socket *w, __u64
 
 	if (!e || !e->segment.length || !is_child(e, tp))
 		return 0;
-	n = kept(e);
+	n = at_most(e->segment.length, NW_HTTP_HEAD_MAX);
 	p.segment = e->segment;
 	p.word = e->word;
 	p.begins = e->word != 0;

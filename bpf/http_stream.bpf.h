@@ -72,6 +72,22 @@ static __always_inline struct streams *new_streams(struct tcp_sock *tp, struct n
 	return streams;
 }
 
+/*
+ * The payload's length, or size if that is less, in the way in which the verifier of Linux 6.1 sees
+ * that it is above zero and not above size, a power of two.
+ */
+static __always_inline __u32 at_most(__u32 length, const __u32 size)
+{
+	__u32 n = length < size ? length : size;
+
+	asm volatile("%[n] += -1\n"
+		     "%[n] &= %[mask]\n"
+		     "%[n] += 1\n"
+		     : [n] "+r"(n)
+		     : [mask] "i"(size - 1));
+	return n;
+}
+
 static __always_inline bool before(__u32 a, __u32 b)
 {
 	return (__s32)(a - b) < 0;
@@ -111,7 +127,7 @@ static __always_inline __u32 head_end(const struct stream *s, __u32 taken, __u8 
 	}
 	if (taken && s->ending == ENDS_WITH_LF_CR && data[0] == '\n')
 		return 1;
-	return find(data, n, size);
+	return find(data, n, size, false);
 }
 
 /* last: the last two bytes, or of a piece of one byte that one above zero. */

@@ -225,33 +225,18 @@ __noinline int nw_number_large(struct large *in, __u32 at)
 /* A large piece is looked at in windows of the medium size, with PAD bytes of the next. */
 #define WINDOWS (NW_HTTP_LARGE / NW_HTTP_MEDIUM)
 
-static __always_inline __u32 find(void *data, __u32 n, const __u32 size)
+/* Where the head ends or, for_length, where the value of Content-Length begins; or 0. */
+static __always_inline __u32 find(void *data, __u32 n, const __u32 size, const bool for_length)
 {
 	if (size == NW_HTTP_SMALL)
-		return nw_find_small(data, n);
+		return for_length ? nw_length_small(data, n) : nw_find_small(data, n);
 	for (__u32 i = 0; i < WINDOWS && i * NW_HTTP_MEDIUM < size; i++) {
 		__u32 begin = i * NW_HTTP_MEDIUM, found;
 
 		if (begin >= n)
 			break;
-		found = nw_find_medium(data + begin, n - begin);
-		if (found)
-			return begin + found;
-	}
-	return 0;
-}
-
-/* Where the value of Content-Length begins, or 0. */
-static __always_inline __u32 find_length(void *data, __u32 n, const __u32 size)
-{
-	if (size == NW_HTTP_SMALL)
-		return nw_length_small(data, n);
-	for (__u32 i = 0; i < WINDOWS && i * NW_HTTP_MEDIUM < size; i++) {
-		__u32 begin = i * NW_HTTP_MEDIUM, found;
-
-		if (begin >= n)
-			break;
-		found = nw_length_medium(data + begin, n - begin);
+		found = for_length ? nw_length_medium(data + begin, n - begin)
+				   : nw_find_medium(data + begin, n - begin);
 		if (found)
 			return begin + found;
 	}
@@ -261,7 +246,7 @@ static __always_inline __u32 find_length(void *data, __u32 n, const __u32 size)
 /* That value, of a head of n bytes or of what there is of it; 0: it is not there. */
 static __always_inline __u32 content_length(void *data, __u32 n, const __u32 size)
 {
-	__u32 at = find_length(data, n, size);
+	__u32 at = find(data, n, size, true);
 
 	if (!at)
 		return 0;

@@ -41,17 +41,16 @@ static struct {
 
 static const char *scope_of(const struct session *session)
 {
-	switch (session->scope) {
-	case NETWATCH__SCOPE__OWN:
-		return "your sockets";
-	case NETWATCH__SCOPE__ALL:
-	case NETWATCH__SCOPE__ALL_WITH_HTTP:
-		return "all users";
-	case NETWATCH__SCOPE__NOTHING:
-		return "nothing to see";
-	case _NETWATCH__SCOPE_IS_INT_SIZE:
-		break;
-	}
+	static const char *const scopes[] = {
+		[NETWATCH__SCOPE__NOTHING] = "nothing to see",
+		[NETWATCH__SCOPE__OWN] = "your sockets",
+		[NETWATCH__SCOPE__ALL] = "all users",
+		[NETWATCH__SCOPE__ALL_WITH_HTTP] = "all users",
+	};
+	unsigned scope = (unsigned)session->scope;
+
+	if (scope < sizeof(scopes) / sizeof(scopes[0]))
+		return scopes[scope];
 	return "unknown scope";
 }
 
